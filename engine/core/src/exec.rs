@@ -1,0 +1,117 @@
+//! Execution functions: what can be called by name from templates, states and the command line.
+
+use crate::host::{Act, Look};
+use crate::value::{Map, Value};
+use std::sync::Arc;
+
+/// The data that belongs to one minion, as its master knows it.
+#[derive(Clone, Debug, Default)]
+pub struct Data {
+    pub id: Arc<str>,
+    pub saltenv: Arc<str>,
+    pub grains: Value,
+    pub pillar: Value,
+    /// The minion's configuration, `opts`.
+    pub opts: Value,
+}
+
+/// The arguments of one call.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Call {
+    pub fun: String,
+    pub args: Vec<Value>,
+    pub kwargs: Map,
+}
+
+/// How an execution function runs, which also says where a template's call of it is answered.
+#[derive(Clone, Copy)]
+pub enum ExecFn {
+    /// Needs only pillar, grains and configuration: answered wherever the template renders.
+    Data(fn(&Call, &Data) -> Result<Value, ExecError>),
+    /// Looks at the machine and changes nothing.
+    Read(fn(&Call, &dyn Look, &Data) -> Result<Value, ExecError>),
+    /// Changes the machine.
+    Write(fn(&Call, &dyn Act, &Data) -> Result<Value, ExecError>),
+}
+
+/// An execution function of the registry.
+#[derive(Clone, Copy)]
+pub struct ExecDef {
+    /// `module.function`.
+    pub name: &'static str,
+    /// The signature without the name, `(path, user=None)`.
+    pub args: &'static str,
+    pub doc: &'static str,
+    pub run: ExecFn,
+}
+
+/// Why an execution function gave no answer.
+#[derive(Debug, Clone, thiserror::Error, serde::Serialize, serde::Deserialize)]
+pub enum ExecError {
+    #[error("'{0}' is not available.")]
+    NotFound(String),
+    #[error("{fun}: {message}")]
+    Argument { fun: String, message: String },
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl ExecError {
+    /// Makes an error of the function's own words.
+    pub fn failed(message: impl std::fmt::Display) -> Self {
+        Self::Failed(message.to_string())
+    }
+}
+
+impl From<crate::host::HostError> for ExecError {
+    fn from(error: crate::host::HostError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Answers calls by name, wherever the function lives: what templates see as `salt`.
+pub trait Caller: Send + Sync {
+    /// Calls a function.
+    fn call(&self, call: &Call) -> Result<Value, ExecError>;
+    /// Tells whether the function exists (`'m.f' in salt`).
+    fn has(&self, fun: &str) -> bool;
+    /// Returns all function names, sorted.
+    fn names(&self) -> Vec<String>;
+}
+
+impl Call {
+    /// Makes a call with positional arguments only.
+    pub fn new(fun: impl Into<String>, args: Vec<Value>) -> Self {
+        Self { fun: fun.into(), args, kwargs: Map::new() }
+    }
+
+    /// Returns an argument by place or by name.
+    pub fn arg(&self, place: usize, name: &str) -> Option<&Value> {
+        self.args.get(place).or_else(|| self.kwargs.get(name))
+    }
+
+    /// Returns a text argument; numbers are written out.
+    pub fn text(&self, place: usize, name: &str) -> Option<String> {
+        self.arg(place, name).filter(|v| !v.is_null()).map(crate::python::str)
+    }
+
+    /// Returns a text argument that must be given.
+    pub fn need(&self, place: usize, name: &str) -> Result<String, ExecError> {
+        self.text(place, name).ok_or_else(|| self.missing(name))
+    }
+
+    /// Returns a flag.
+    pub fn flag(&self, place: usize, name: &str, default: bool) -> bool {
+        self.arg(place, name).filter(|v| !v.is_null()).map_or(default, Value::truthy)
+    }
+
+    /// Makes the error for an argument that is missing.
+    pub fn missing(&self, name: &str) -> ExecError {
+        ExecError::Argument { fun: self.fun.clone(), message: format!("missing the required argument `{name}`") }
+    }
+
+    /// Makes the error for an argument that cannot be used.
+    pub fn invalid(&self, name: &str, why: impl std::fmt::Display) -> ExecError {
+        ExecError::Argument { fun: self.fun.clone(), message: format!("argument `{name}`: {why}") }
+    }
+}
