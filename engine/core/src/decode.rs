@@ -43,9 +43,10 @@ impl de::Error for DecodeError {
 pub fn from_map<T: DeserializeOwned>(args: &Map) -> Result<T, DecodeError> {
     // Deserialize entry by entry, so that an error knows its argument.
     let current = Cell::new(None::<&str>);
-    let entries = args.iter().filter_map(|(k, v)| Some((k.as_str()?, v))).map(|(k, v)| {
-        (Noted { key: k, current: &current }, De(v))
-    });
+    let entries = args
+        .iter()
+        .filter_map(|(k, v)| Some((k.as_str()?, v)))
+        .map(|(k, v)| (Noted { key: k, current: &current }, De(v)));
     T::deserialize(MapDeserializer::new(entries)).map_err(|mut error| {
         if error.arg.is_none() {
             error.arg = current.get().map(str::to_owned);

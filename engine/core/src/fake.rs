@@ -64,7 +64,8 @@ impl Fake {
     /// Puts a symbolic link there.
     pub fn add_link(&self, path: &str, target: &str) {
         self.add_parents(path);
-        let _ = self.state.apply(&Effect::Symlink { path: path.into(), target: target.into(), attrs: Attrs::default() });
+        let _ =
+            self.state.apply(&Effect::Symlink { path: path.into(), target: target.into(), attrs: Attrs::default() });
     }
 
     /// Sets who owns a path.
@@ -185,9 +186,10 @@ impl Look for Fake {
     fn query(&self, command: &Command) -> HostResult<Output> {
         let line = command.argv.join(" ");
         let answers = self.answers.lock().expect("no test panics with it");
-        answers.get(&line).cloned().ok_or_else(|| {
-            HostError::io(format!("run {line}"), &std::io::ErrorKind::NotFound.into())
-        })
+        answers
+            .get(&line)
+            .cloned()
+            .ok_or_else(|| HostError::io(format!("run {line}"), &std::io::ErrorKind::NotFound.into()))
     }
     fn user(&self, name: &str) -> HostResult<Option<User>> {
         self.state.user(name)

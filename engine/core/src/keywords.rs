@@ -2,8 +2,20 @@
 
 /// Requisites, in the forms that name other states.
 pub const REQUISITES: &[&str] = &[
-    "require", "require_any", "watch", "watch_any", "onchanges", "onchanges_any", "onfail", "onfail_any",
-    "onfail_all", "onfail_stop", "prereq", "prerequired", "listen", "use",
+    "require",
+    "require_any",
+    "watch",
+    "watch_any",
+    "onchanges",
+    "onchanges_any",
+    "onfail",
+    "onfail_any",
+    "onfail_all",
+    "onfail_stop",
+    "prereq",
+    "prerequired",
+    "listen",
+    "use",
 ];
 
 /// Requisites written on the other side.
@@ -12,10 +24,39 @@ pub const REQUISITES_IN: &[&str] =
 
 /// Words that the engine consumes before a state function sees its arguments.
 pub const RUNTIME: &[&str] = &[
-    "onlyif", "unless", "creates", "check_cmd", "retry", "order", "failhard", "parallel", "fire_event",
-    "reload_modules", "reload_grains", "reload_pillar", "names", "aggregate", "state", "fun", "__id__", "__sls__",
-    "__env__", "__sls_included_from__", "cmd_opts_exclude", "umask", "runas", "runas_password", "timeout",
-    "saltenv", "__agg__", "__pub_user", "__pub_arg", "__pub_tgt", "__pub_jid", "__pub_fun", "__pub_tgt_type",
+    "onlyif",
+    "unless",
+    "creates",
+    "check_cmd",
+    "retry",
+    "order",
+    "failhard",
+    "parallel",
+    "fire_event",
+    "reload_modules",
+    "reload_grains",
+    "reload_pillar",
+    "names",
+    "aggregate",
+    "state",
+    "fun",
+    "__id__",
+    "__sls__",
+    "__env__",
+    "__sls_included_from__",
+    "cmd_opts_exclude",
+    "umask",
+    "runas",
+    "runas_password",
+    "timeout",
+    "saltenv",
+    "__agg__",
+    "__pub_user",
+    "__pub_arg",
+    "__pub_tgt",
+    "__pub_jid",
+    "__pub_fun",
+    "__pub_tgt_type",
     "__pub_ret",
 ];
 

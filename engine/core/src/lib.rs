@@ -30,7 +30,7 @@ pub use low::{LowChunk, LowState, Requisite, RequisiteKind};
 pub use node::{Node, NodeKind};
 pub use plan::{Attrs, Content, Effect, Observed, Owner, Plan, Prediction, Settled, Step};
 pub use registry::Registry;
-pub use report::{ChunkReport, Event, RunReport};
+pub use report::{ChunkReport, Event, RunOptions, RunReport};
 pub use source::{FileOrigin, FileRef, FileRequest, Source, SourceError};
 pub use span::{Pos, Span};
 pub use state::{PlanCx, State, StateDef, StateError};

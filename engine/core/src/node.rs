@@ -37,9 +37,9 @@ impl Node {
     pub fn from_value(value: &Value, pos: Pos) -> Self {
         let kind = match value {
             Value::List(l) => NodeKind::Seq(l.iter().map(|item| Self::from_value(item, pos)).collect()),
-            Value::Map(m) => NodeKind::Map(
-                m.iter().map(|(k, v)| (Self::from_value(k, pos), Self::from_value(v, pos))).collect(),
-            ),
+            Value::Map(m) => {
+                NodeKind::Map(m.iter().map(|(k, v)| (Self::from_value(k, pos), Self::from_value(v, pos))).collect())
+            }
             scalar => NodeKind::Scalar(scalar.clone()),
         };
         Self { pos, kind }

@@ -60,7 +60,9 @@ impl<'a> Overlay<'a> {
                 Prediction::Group(name, group) => _ = layer.groups.insert(name, group),
                 Prediction::Fact(key, value) => _ = layer.facts.insert(key, value),
                 Prediction::Path(path) => {
-                    layer.files.insert(path, Some(Entry { meta: new_meta(FileKind::Other, 0o644), body: Body::Unknown }));
+                    layer
+                        .files
+                        .insert(path, Some(Entry { meta: new_meta(FileKind::Other, 0o644), body: Body::Unknown }));
                 }
                 Prediction::Opaque => layer.opaque = true,
             }
@@ -118,10 +120,9 @@ impl<'a> Overlay<'a> {
             }
             Effect::Times { path, mtime, .. } => {
                 let at = self.follow(path)?;
-                let mut entry = self.entry(&at)?.unwrap_or_else(|| Entry {
-                    meta: new_meta(FileKind::File, 0o644),
-                    body: Body::Bytes(vec![]),
-                });
+                let mut entry = self
+                    .entry(&at)?
+                    .unwrap_or_else(|| Entry { meta: new_meta(FileKind::File, 0o644), body: Body::Bytes(vec![]) });
                 if let Some(seconds) = mtime {
                     entry.meta.mtime = i128::from(*seconds) * 1_000_000_000;
                 }
@@ -275,7 +276,9 @@ impl Look for Overlay<'_> {
                 Body::Real(real, _) => self.below.read(&real),
                 Body::Below => self.below.read(&at),
                 Body::Unknown => Err(unknown(path)),
-                Body::Dir | Body::Link(_) => Err(HostError::other(format!("read {}", path.display()), "is a directory")),
+                Body::Dir | Body::Link(_) => {
+                    Err(HostError::other(format!("read {}", path.display()), "is a directory"))
+                }
             },
         }
     }

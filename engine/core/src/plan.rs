@@ -32,30 +32,70 @@ impl Attrs {
 pub enum Content {
     Bytes(Vec<u8>),
     /// A file of the same machine, copied as a stream: fetched sources, large or binary.
-    File { path: PathBuf, sha256: [u8; 32], size: u64 },
+    File {
+        path: PathBuf,
+        sha256: [u8; 32],
+        size: u64,
+    },
 }
 
 /// Every way corpus may alter a machine. Closed and small: anything else is an `Exec` with predictions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Effect {
     /// Writes a file: old or new, never partial. Without attributes, an existing file keeps its own.
-    WriteFile { path: PathBuf, content: Content, attrs: Attrs, backup: Option<PathBuf> },
+    WriteFile {
+        path: PathBuf,
+        content: Content,
+        attrs: Attrs,
+        backup: Option<PathBuf>,
+    },
     /// Makes one directory; parents are effects of their own.
-    Mkdir { path: PathBuf, attrs: Attrs },
+    Mkdir {
+        path: PathBuf,
+        attrs: Attrs,
+    },
     /// Makes or replaces a symbolic link.
-    Symlink { path: PathBuf, target: PathBuf, attrs: Attrs },
-    Hardlink { path: PathBuf, target: PathBuf },
-    Rename { from: PathBuf, to: PathBuf },
+    Symlink {
+        path: PathBuf,
+        target: PathBuf,
+        attrs: Attrs,
+    },
+    Hardlink {
+        path: PathBuf,
+        target: PathBuf,
+    },
+    Rename {
+        from: PathBuf,
+        to: PathBuf,
+    },
     /// Copies a file, or a whole tree.
-    Copy { from: PathBuf, to: PathBuf, preserve: bool },
+    Copy {
+        from: PathBuf,
+        to: PathBuf,
+        preserve: bool,
+    },
     /// Removes a file, a link or a whole tree; links are never followed.
-    Remove { path: PathBuf },
-    Attrs { path: PathBuf, attrs: Attrs, follow: bool },
+    Remove {
+        path: PathBuf,
+    },
+    Attrs {
+        path: PathBuf,
+        attrs: Attrs,
+        follow: bool,
+    },
     /// Sets access and modification times, in seconds since 1970; `None` is now.
-    Times { path: PathBuf, atime: Option<i64>, mtime: Option<i64> },
+    Times {
+        path: PathBuf,
+        atime: Option<i64>,
+        mtime: Option<i64>,
+    },
     Exec(Command),
     /// Calls an execution function that writes, for `module.run`.
-    Call { fun: String, args: Vec<Value>, kwargs: Vec<(String, Value)> },
+    Call {
+        fun: String,
+        args: Vec<Value>,
+        kwargs: Vec<(String, Value)>,
+    },
 }
 
 /// What an effect is going to make true, beyond what its kind says by itself.

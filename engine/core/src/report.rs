@@ -94,3 +94,19 @@ pub enum Event {
     /// A line of a log.
     Log { level: u8, message: String },
 }
+
+/// How a run is to go.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunOptions {
+    pub jid: String,
+    /// Plan only: change nothing.
+    pub test: bool,
+    /// Stop at the first failure, whatever the states say.
+    pub failhard: bool,
+    /// Do not plan again after a change to see whether it converged (law 3).
+    pub skip_verify: bool,
+    /// Fold compatible chunks of modules that can (`pkg`), as `state_aggregate` does.
+    pub aggregate: bool,
+    /// Requisite words to ignore (`disabled_requisites`).
+    pub disabled_requisites: Vec<String>,
+}

@@ -1,0 +1,19 @@
+//! What can be done to a machine: the real [`corpus_core::Look`] and [`corpus_core::Act`], grains, the
+//! providers of packages and services, and the execution functions that templates and people call.
+
+pub mod file;
+pub mod grains;
+pub mod pkg;
+pub mod real;
+pub mod service;
+pub mod shadow;
+
+/// The execution modules, one file each.
+pub mod fns {
+    include!(concat!(env!("OUT_DIR"), "/fns.rs"));
+}
+
+/// Returns all execution functions.
+pub fn all() -> Vec<corpus_core::ExecDef> {
+    fns::TABLES.iter().flat_map(|table| table.iter().copied()).collect()
+}
