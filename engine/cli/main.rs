@@ -1,1 +1,193 @@
-fn main() {}
+//! `corpus`: the command line. Words to a target and a call, a call to answers, answers to paper.
+
+mod args;
+mod output;
+mod progress;
+
+use args::{Args, Format};
+use clap::{CommandFactory, Parser};
+use corpus_core::target::TargetKind;
+use corpus_core::{Call, Diagnostic};
+use corpus_master::{Config, Corpus, Failure, HostReturn, Kind, Outcome, Overrides, Progress, Selector};
+use output::Outputter;
+use output::paint::{Colour, Painter};
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if let Some(shell) = args.completion {
+        clap_complete::generate(shell, &mut Args::command(), "corpus", &mut std::io::stdout());
+        return ExitCode::SUCCESS;
+    }
+    start_log(&args);
+    match work(&args) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            let paint = Painter::decide(args.force_color, args.no_color, std::io::stderr().is_terminal());
+            eprintln!("{}", paint.with(Colour::Red, &format!("error: {failure}")));
+            for hint in &failure.hints {
+                eprintln!("hint: {hint}");
+            }
+            ExitCode::from(if failure.kind == Kind::Usage { 64 } else { 1 })
+        }
+    }
+}
+
+fn start_log(args: &Args) {
+    let level = match args.log_level.as_str() {
+        "quiet" => "off",
+        "critical" => "error",
+        "all" | "garbage" | "profile" => "trace",
+        level => level,
+    };
+    let filter = tracing_subscriber::EnvFilter::try_new(level).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}
+
+fn work(args: &Args) -> Result<u8, Failure> {
+    if args.words.is_empty() {
+        let _ = Args::command().print_help();
+        return Ok(64);
+    }
+    let mut overrides = Overrides {
+        config_dir: args.config_dir.clone(),
+        file_roots: args.file_root.clone(),
+        pillar_roots: args.pillar_root.clone(),
+        roster_file: args.roster_file.clone(),
+        id: args.id.clone(),
+        timeout: args.timeout,
+        max_procs: args.max_procs,
+        accept_new_host_keys: args.accept_new_host_keys,
+        strict: args.strict,
+        local: args.local,
+    };
+    let mut corpus = start(&overrides)?;
+    let (target, call) =
+        args::split(&args.words, &|word| corpus.knows(word)).map_err(|error| Failure::new(Kind::Usage, error))?;
+    if !corpus.knows(&call.fun) {
+        return Err(unknown_function(&corpus, &call));
+    }
+    // Documentation and runs without a roster concern this machine.
+    let here = args.local || (target.is_none() && (call.fun.starts_with("sys.") || !corpus.config.roster_file.exists()));
+    if here && !args.local {
+        overrides.local = true;
+        corpus = start(&overrides)?;
+    }
+    let answers = if here { call_here(args, &corpus, &call)? } else { call_fleet(args, &corpus, target, &call)? };
+    Ok(exit_code(args, &answers))
+}
+
+fn start(overrides: &Overrides) -> Result<Arc<Corpus>, Failure> {
+    let told = |errors: Vec<Diagnostic>| {
+        let text: String = errors.iter().map(|error| error.to_text(None)).collect();
+        Failure::new(Kind::Usage, text.trim_end().trim_start_matches("error: "))
+    };
+    Config::load(overrides).and_then(Corpus::new).map_err(told)
+}
+
+fn unknown_function(corpus: &Corpus, call: &Call) -> Failure {
+    let names = corpus.function_names();
+    let failure = Failure::new(Kind::Usage, format!("'{}' is not available.", call.fun));
+    match corpus_core::suggest::did_you_mean(&call.fun, names.iter().map(String::as_str)) {
+        Some(hint) => failure.hint(hint),
+        None => failure.hint("`corpus sys.list_functions` lists what there is; the grammar is `corpus [TARGET] module.function [arguments]`"),
+    }
+}
+
+fn call_here(args: &Args, corpus: &Arc<Corpus>, call: &Call) -> Result<Vec<HostReturn>, Failure> {
+    // Salt: the outputters call the machine at hand `local`.
+    tell(args, 1, |note| corpus.local(call, args.grains_file.clone(), args.pipe, note).map(|answer| vec![answer])).map(|mut answers| {
+        answers.iter_mut().for_each(|answer| answer.id = "local".into());
+        answers
+    })
+}
+
+fn call_fleet(args: &Args, corpus: &Arc<Corpus>, target: Option<String>, call: &Call) -> Result<Vec<HostReturn>, Failure> {
+    let text = target.unwrap_or_else(|| "*".into());
+    let selector = Selector { kind: kind(args), text };
+    tell(args, 0, |note| corpus.fleet(&selector, call, note))
+}
+
+fn kind(args: &Args) -> TargetKind {
+    let chosen = [
+        (args.grain, TargetKind::Grain),
+        (args.grain_pcre, TargetKind::GrainPcre),
+        (args.pcre, TargetKind::Pcre),
+        (args.list, TargetKind::List),
+        (args.pillar_match, TargetKind::Pillar),
+        (args.compound, TargetKind::Compound),
+        (args.nodegroup, TargetKind::Nodegroup),
+        (args.ipcidr, TargetKind::IpCidr),
+    ];
+    chosen.into_iter().find(|(flag, _)| *flag).map_or(TargetKind::Glob, |(_, kind)| kind)
+}
+
+/// Does the work while telling about it: live progress, answers as they come, warnings.
+fn tell(
+    args: &Args,
+    local: usize,
+    work: impl FnOnce(&(dyn Fn(Progress<'_>) + Sync)) -> Result<Vec<HostReturn>, Failure>,
+) -> Result<Vec<HostReturn>, Failure> {
+    let paint = Painter::decide(args.force_color, args.no_color, std::io::stdout().is_terminal());
+    let err_paint = Painter::decide(args.force_color, args.no_color, std::io::stderr().is_terminal());
+    let outputter = Outputter { args, paint, err_paint };
+    let file = match &args.out_file {
+        Some(path) => Some(std::fs::File::create(path).map_err(|error| {
+            Failure::new(Kind::Usage, format!("cannot write {}: {error}", path.display()))
+        })?),
+        None => None,
+    };
+    let out: Mutex<Box<dyn Write + Send>> = Mutex::new(match file {
+        Some(file) => Box::new(std::io::BufWriter::new(file)),
+        None => Box::new(std::io::BufWriter::new(std::io::stdout())),
+    });
+    let live = progress::Live::new(std::io::stderr().is_terminal() && args.out != Some(Format::Quiet));
+    let note = |progress: Progress<'_>| match progress {
+        Progress::Event { id, event } => live.event(id, event),
+        Progress::Done(answer) => {
+            live.clear();
+            for warning in &answer.warnings {
+                eprint!("{}", err_paint.with(Colour::Yellow, &warning.to_text(Some(&answer.id))));
+            }
+            let mut answer = answer.clone();
+            if local == 1 {
+                answer.id = "local".into();
+            }
+            let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
+            broken_pipe_is_fine(outputter.one(&answer, &mut **out).and_then(|()| out.flush()));
+        }
+    };
+    let mut answers = work(&note)?;
+    live.clear();
+    if local == 1 {
+        answers.iter_mut().for_each(|answer| answer.id = "local".into());
+    }
+    let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
+    broken_pipe_is_fine(outputter.all(&answers, &mut **out).and_then(|()| out.flush()));
+    Ok(answers)
+}
+
+/// Whoever reads us may leave early (`| head`); anything else that stops the output must be told.
+fn broken_pipe_is_fine(written: std::io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        eprintln!("error: cannot write the output: {error}");
+        std::process::exit(74);
+    }
+}
+
+/// One code for all: the worst of them; hosts that disagree in their failure give Salt's 20 no more.
+fn exit_code(args: &Args, answers: &[HostReturn]) -> u8 {
+    if !args.detailed_exitcode {
+        return answers.iter().map(HostReturn::code).max().unwrap_or(0);
+    }
+    let changed = answers.iter().any(|answer| match &answer.outcome {
+        Outcome::Run(report) => report.chunks.iter().any(|chunk| chunk.changed()),
+        _ => false,
+    });
+    let failed = answers.iter().any(|answer| answer.code() != 0);
+    u8::from(changed) * 2 + u8::from(failed) * 4
+}

@@ -8,9 +8,11 @@ pub mod digest;
 pub mod exec;
 #[cfg(feature = "fake")]
 pub mod fake;
+pub mod glob;
 pub mod host;
 pub mod keywords;
 pub mod low;
+pub mod merge;
 pub mod node;
 pub mod overlay;
 pub mod plan;
@@ -21,6 +23,7 @@ pub mod source;
 pub mod span;
 pub mod state;
 pub mod suggest;
+pub mod target;
 pub mod value;
 
 pub use diagnostic::{Diagnostic, Label, Severity};

@@ -35,6 +35,8 @@ struct Layer {
     groups: BTreeMap<String, Option<Group>>,
     facts: BTreeMap<String, Value>,
     opaque: bool,
+    /// Paths below that are known to be no links: the way to most files leads through the same few.
+    plain: BTreeSet<PathBuf>,
 }
 
 /// A machine under a layer of predictions. The machine below is never written to.
@@ -52,19 +54,30 @@ impl<'a> Overlay<'a> {
     /// Takes in what a planned step is going to do.
     pub fn absorb(&self, step: &Step) {
         // A prediction that contradicts itself predicts nothing; the run will tell.
-        let _ = self.apply(&step.effect);
-        let mut layer = self.lock();
-        for prediction in &step.predicts {
+        let _ = self.try_absorb(step);
+    }
+
+    /// Takes in what a planned step is going to do, or says why it is going to fail.
+    pub fn try_absorb(&self, step: &Step) -> HostResult<()> {
+        let applied = self.apply(&step.effect);
+        self.take_in(&step.predicts);
+        applied.map(|_| ())
+    }
+
+    fn take_in(&self, predictions: &[Prediction]) {
+        for prediction in predictions {
             match prediction.clone() {
-                Prediction::User(name, user) => _ = layer.users.insert(name, user),
-                Prediction::Group(name, group) => _ = layer.groups.insert(name, group),
-                Prediction::Fact(key, value) => _ = layer.facts.insert(key, value),
+                Prediction::User(name, user) => _ = self.lock().users.insert(name, user),
+                Prediction::Group(name, group) => _ = self.lock().groups.insert(name, group),
+                Prediction::Fact(key, value) => _ = self.lock().facts.insert(key, value),
                 Prediction::Path(path) => {
-                    layer
-                        .files
-                        .insert(path, Some(Entry { meta: new_meta(FileKind::Other, 0o644), body: Body::Unknown }));
+                    // What is there keeps its kind and owner: only what is in it becomes unknown.
+                    let old = self.entry(&path).ok().flatten().map(|entry| entry.meta);
+                    let meta = old.unwrap_or_else(|| new_meta(FileKind::Other, 0o644));
+                    // A path that leads nowhere predicts nothing.
+                    let _ = self.put(&path, Entry { meta, body: Body::Unknown });
                 }
-                Prediction::Opaque => layer.opaque = true,
+                Prediction::Opaque => self.lock().opaque = true,
             }
         }
     }
@@ -81,10 +94,14 @@ impl<'a> Overlay<'a> {
                 if let Some(backup) = backup
                     && let Some(old) = self.entry(path)?
                 {
-                    self.put(backup, old);
+                    self.put(backup, old)?;
                 }
-                self.need_parent(path)?;
-                let old = self.stat(path)?;
+                let at = self.resolve(path, true)?;
+                self.need_parent(&at)?;
+                let old = self.stat(&at)?;
+                if old.is_some_and(|meta| meta.is_dir()) {
+                    return Err(HostError::other(format!("write {}", path.display()), "Is a directory"));
+                }
                 let (body, size) = match content {
                     Content::Bytes(bytes) => (Body::Bytes(bytes.clone()), bytes.len() as u64),
                     Content::File { path, sha256, size } => (Body::Real(path.clone(), *sha256), *size),
@@ -92,41 +109,47 @@ impl<'a> Overlay<'a> {
                 let mut meta = old.unwrap_or_else(|| new_meta(FileKind::File, 0o644));
                 meta.kind = FileKind::File;
                 meta.size = size;
-                let at = self.follow(path)?;
-                self.put(&at, Entry { meta: self.with_attrs(meta, attrs), body });
+                self.put(&at, Entry { meta: self.with_attrs(meta, attrs), body })?;
             }
             Effect::Mkdir { path, attrs } => {
                 self.need_parent(path)?;
-                let meta = self.with_attrs(new_meta(FileKind::Dir, 0o755), attrs);
-                self.put(path, Entry { meta, body: Body::Dir });
+                let entry = match self.entry(path)? {
+                    // What is in a directory that is there already stays in it.
+                    Some(entry) if entry.meta.is_dir() => entry,
+                    Some(Entry { body: Body::Unknown, .. }) | None => {
+                        Entry { meta: new_meta(FileKind::Dir, 0o755), body: Body::Dir }
+                    }
+                    Some(_) => return Err(HostError::other(format!("mkdir {}", path.display()), "File exists")),
+                };
+                self.put(path, Entry { meta: self.with_attrs(entry.meta, attrs), ..entry })?;
             }
             Effect::Symlink { path, target, attrs } => {
                 self.need_parent(path)?;
                 let meta = self.with_attrs(new_meta(FileKind::Symlink, 0o777), attrs);
-                self.put(path, Entry { meta, body: Body::Link(target.clone()) });
+                self.put(path, Entry { meta, body: Body::Link(target.clone()) })?;
             }
             Effect::Hardlink { path, target } => self.copy(target, path)?,
             Effect::Copy { from, to, .. } => self.copy(from, to)?,
             Effect::Rename { from, to } => {
                 self.copy(from, to)?;
-                self.remove(from);
+                self.remove(from)?;
             }
-            Effect::Remove { path } => self.remove(path),
+            Effect::Remove { path } => self.remove(path)?,
             Effect::Attrs { path, attrs, follow } => {
-                let at = if *follow { self.follow(path)? } else { path.clone() };
+                let at = self.resolve(path, *follow)?;
                 let mut entry = self.entry(&at)?.ok_or_else(|| missing("change", path))?;
                 entry.meta = self.with_attrs(entry.meta, attrs);
-                self.put(&at, entry);
+                self.put(&at, entry)?;
             }
             Effect::Times { path, mtime, .. } => {
-                let at = self.follow(path)?;
+                let at = self.resolve(path, true)?;
                 let mut entry = self
                     .entry(&at)?
                     .unwrap_or_else(|| Entry { meta: new_meta(FileKind::File, 0o644), body: Body::Bytes(vec![]) });
                 if let Some(seconds) = mtime {
                     entry.meta.mtime = i128::from(*seconds) * 1_000_000_000;
                 }
-                self.put(&at, entry);
+                self.put(&at, entry)?;
             }
             Effect::Exec(_) | Effect::Call { .. } => {}
         }
@@ -137,33 +160,38 @@ impl<'a> Overlay<'a> {
         self.layer.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn put(&self, path: &Path, entry: Entry) {
-        self.lock().files.insert(path.to_owned(), Some(entry));
+    fn put(&self, path: &Path, entry: Entry) -> HostResult<()> {
+        let at = self.resolve(path, false)?;
+        self.lock().files.insert(at, Some(entry));
+        Ok(())
     }
 
-    fn remove(&self, path: &Path) {
+    fn remove(&self, path: &Path) -> HostResult<()> {
+        let at = self.resolve(path, false)?;
         let mut layer = self.lock();
-        layer.files.retain(|p, _| !p.starts_with(path));
-        layer.files.insert(path.to_owned(), None);
+        layer.files.retain(|p, _| !p.starts_with(&at));
+        layer.files.insert(at, None);
+        Ok(())
     }
 
     fn copy(&self, from: &Path, to: &Path) -> HostResult<()> {
         self.need_parent(to)?;
-        let entry = self.entry(from)?.ok_or_else(|| missing("copy", from))?;
-        let deep = entry.meta.is_dir();
-        self.put(to, entry);
-        if deep {
-            for name in self.list(from)? {
-                self.copy(&from.join(&name), &to.join(&name))?;
-            }
+        let mut entry = self.entry(from)?.ok_or_else(|| missing("copy", from))?;
+        let names = if entry.meta.is_dir() { self.list(from)? } else { vec![] };
+        if matches!(entry.body, Body::Below) {
+            // The copy has nothing of its own below: its content is what is copied next.
+            entry.body = Body::Dir;
         }
-        Ok(())
+        self.put(to, entry)?;
+        names.iter().try_for_each(|name| self.copy(&from.join(name), &to.join(name)))
     }
 
     fn need_parent(&self, path: &Path) -> HostResult<()> {
-        match path.parent() {
-            Some(parent) if self.stat(parent)?.is_none() => Err(missing("write", path)),
-            _ => Ok(()),
+        let Some(parent) = path.parent() else { return Ok(()) };
+        match self.stat(parent)?.map(|meta| meta.kind) {
+            None => Err(missing("write", path)),
+            Some(FileKind::Dir | FileKind::Other) => Ok(()),
+            Some(_) => Err(HostError::other(format!("write {}", path.display()), "Not a directory")),
         }
     }
 
@@ -192,6 +220,7 @@ impl<'a> Overlay<'a> {
     }
 
     fn entry(&self, path: &Path) -> HostResult<Option<Entry>> {
+        let path = &self.resolve(path, false)?;
         if let Some(found) = self.layered(path) {
             return Ok(found);
         }
@@ -205,21 +234,57 @@ impl<'a> Overlay<'a> {
         Ok(Some(Entry { meta, body }))
     }
 
-    /// Follows links, in the layer and below, to where the path really leads.
-    fn follow(&self, path: &Path) -> HostResult<PathBuf> {
-        let mut at = path.to_owned();
-        for _ in 0..40 {
-            let target = match self.layered(&at) {
-                Some(Some(Entry { body: Body::Link(target), .. })) => target,
-                Some(_) => return Ok(at),
-                None => match self.below.lstat(&at)? {
-                    Some(meta) if meta.is_symlink() => self.below.read_link(&at)?,
-                    _ => return Ok(at),
-                },
-            };
-            at = at.parent().unwrap_or(Path::new("/")).join(target);
+    /// Follows links, in the layer and below, to where the path really is: `/var/run/x` is `/run/x`.
+    /// The last part itself is followed only if asked.
+    fn resolve(&self, path: &Path, last: bool) -> HostResult<PathBuf> {
+        use std::path::Component;
+        let mut at = PathBuf::from("/");
+        let mut rest: Vec<PathBuf> = vec![path.to_owned()];
+        let mut hops = 0;
+        while let Some(path) = rest.pop() {
+            let mut parts = path.components();
+            match parts.next() {
+                None => continue,
+                Some(Component::RootDir) => at = PathBuf::from("/"),
+                Some(Component::ParentDir) => _ = at.pop(),
+                Some(Component::Normal(name)) => at.push(name),
+                Some(_) => {}
+            }
+            let left = parts.as_path().to_owned();
+            let done = left.as_os_str().is_empty() && rest.iter().all(|path| path.as_os_str().is_empty());
+            rest.push(left);
+            if (last || !done)
+                && let Some(target) = self.link_at(&at)?
+            {
+                hops += 1;
+                if hops > 40 {
+                    let what = format!("follow {}", rest.first().unwrap_or(&at).display());
+                    return Err(HostError::other(what, "Too many levels of symbolic links"));
+                }
+                at.pop();
+                rest.push(target);
+            }
         }
-        Err(HostError::other(format!("follow {}", path.display()), "too many symbolic links"))
+        Ok(at)
+    }
+
+    /// Returns where a path points, if it is a link. Its parents must have been followed already.
+    fn link_at(&self, path: &Path) -> HostResult<Option<PathBuf>> {
+        match self.layered(path) {
+            Some(Some(Entry { body: Body::Link(target), .. })) => return Ok(Some(target)),
+            Some(_) => return Ok(None),
+            None if self.lock().plain.contains(path) => return Ok(None),
+            None => {}
+        }
+        match self.below.lstat(path)? {
+            Some(meta) if meta.is_symlink() => self.below.read_link(path).map(Some),
+            found => {
+                if found.is_some_and(|meta| meta.is_dir()) {
+                    self.lock().plain.insert(path.to_owned());
+                }
+                Ok(None)
+            }
+        }
     }
 
     fn with_attrs(&self, mut meta: Meta, attrs: &Attrs) -> Meta {
@@ -247,19 +312,27 @@ fn missing(what: &str, path: &Path) -> HostError {
 }
 
 fn unknown(path: &Path) -> HostError {
-    HostError::other(format!("read {}", path.display()), "its content is not known before the run")
+    HostError::other(format!("read {}", path.display()), UNKNOWN)
+}
+
+const UNKNOWN: &str = "its content is not known before the run";
+
+/// Tells whether the text of an error says that a dry run cannot know, not that something is wrong.
+pub fn is_unknown(why: &str) -> bool {
+    why.contains(UNKNOWN)
 }
 
 impl Look for Overlay<'_> {
     fn lstat(&self, path: &Path) -> HostResult<Option<Meta>> {
-        match self.layered(path) {
+        let at = self.resolve(path, false)?;
+        match self.layered(&at) {
             Some(found) => Ok(found.map(|entry| entry.meta)),
-            None => self.below.lstat(path),
+            None => self.below.lstat(&at),
         }
     }
 
     fn stat(&self, path: &Path) -> HostResult<Option<Meta>> {
-        let at = self.follow(path)?;
+        let at = self.resolve(path, true)?;
         match self.layered(&at) {
             Some(found) => Ok(found.map(|entry| entry.meta)),
             None => self.below.stat(&at),
@@ -267,7 +340,7 @@ impl Look for Overlay<'_> {
     }
 
     fn read(&self, path: &Path) -> HostResult<Vec<u8>> {
-        let at = self.follow(path)?;
+        let at = self.resolve(path, true)?;
         match self.layered(&at) {
             None => self.below.read(&at),
             Some(None) => Err(missing("read", path)),
@@ -284,7 +357,7 @@ impl Look for Overlay<'_> {
     }
 
     fn sha256(&self, path: &Path) -> HostResult<[u8; 32]> {
-        let at = self.follow(path)?;
+        let at = self.resolve(path, true)?;
         match self.layered(&at) {
             None => self.below.sha256(&at),
             Some(Some(Entry { body: Body::Real(_, digest), .. })) if digest != [0; 32] => Ok(digest),
@@ -296,25 +369,27 @@ impl Look for Overlay<'_> {
     }
 
     fn read_link(&self, path: &Path) -> HostResult<PathBuf> {
-        match self.layered(path) {
-            None => self.below.read_link(path),
+        let at = self.resolve(path, false)?;
+        match self.layered(&at) {
+            None => self.below.read_link(&at),
             Some(Some(Entry { body: Body::Link(target), .. })) => Ok(target),
             _ => Err(HostError::other(format!("read link {}", path.display()), "not a symbolic link")),
         }
     }
 
     fn list(&self, path: &Path) -> HostResult<Vec<String>> {
-        let at = self.follow(path)?;
+        let at = self.resolve(path, true)?;
         let mut names: BTreeSet<String> = match self.layered(&at) {
             Some(None) => return Err(missing("list", path)),
             Some(Some(Entry { body: Body::Below, .. })) | None => match self.below.list(&at) {
                 Ok(names) => names.into_iter().collect(),
                 Err(error) => return Err(error),
             },
+            Some(Some(Entry { body: Body::Unknown, .. })) => return Err(unknown(path)),
             Some(Some(_)) => BTreeSet::new(),
         };
         for (p, entry) in &self.lock().files {
-            if p.parent() == Some(&at)
+            if p.parent() == Some(at.as_path())
                 && let Some(name) = p.file_name()
             {
                 let name = name.to_string_lossy().into_owned();

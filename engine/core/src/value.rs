@@ -377,9 +377,37 @@ impl<'de> Deserialize<'de> for Map {
     }
 }
 
+/// How deep a value may nest on the wire; what comes from a machine must not be able to exhaust the stack.
+const DEPTH: u32 = 200;
+
+thread_local! {
+    static LEVEL: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+/// One level of a value that is being read from the wire.
+struct Level;
+
+impl Level {
+    fn enter<E: de::Error>() -> Result<Self, E> {
+        let level = LEVEL.get();
+        if level >= DEPTH {
+            return Err(E::custom("the value nests too deeply"));
+        }
+        LEVEL.set(level + 1);
+        Ok(Self)
+    }
+}
+
+impl Drop for Level {
+    fn drop(&mut self) {
+        LEVEL.set(LEVEL.get() - 1);
+    }
+}
+
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         if !d.is_human_readable() {
+            let _level = Level::enter()?;
             return Ok(match Tagged::deserialize(d)? {
                 Tagged::Null => Self::Null,
                 Tagged::Bool(b) => Self::Bool(b),

@@ -1,1 +1,58 @@
-//! To be written.
+//! The master: configuration, roster and targets, what templates may call, the file server, and the
+//! sessions in which minions are asked and converged.
+
+mod caller;
+pub mod config;
+mod diagnose;
+mod fileserver;
+mod fleet;
+pub mod functions;
+mod loader;
+mod session;
+mod upstream;
+
+pub use caller::TemplateCaller;
+pub use config::{Config, Overrides};
+pub use diagnose::{Failure, HostReturn, Kind, Outcome};
+pub use fleet::{Progress, Selector};
+pub use session::Session;
+
+use corpus_core::{Diagnostic, Registry};
+use corpus_render::{Engine, FileRoots};
+use fileserver::FileServer;
+use std::sync::Arc;
+
+/// One process of corpus: what it was configured with, and what its sessions share.
+pub struct Corpus {
+    pub config: Config,
+    pub registry: Registry,
+    /// State tree: templates, macros and files, parsed once for all hosts.
+    pub engine: Engine,
+    /// Pillar tree.
+    pub pillar_engine: Engine,
+    files: FileServer,
+}
+
+impl Corpus {
+    /// Starts from a configuration.
+    pub fn new(config: Config) -> Result<Arc<Self>, Vec<Diagnostic>> {
+        let engine = Engine::new(FileRoots::new(config.file_roots.clone()));
+        let pillar_engine = Engine::new(FileRoots::new(config.pillar_roots.clone()));
+        let files = FileServer::new(config.cache_dir.clone());
+        Ok(Arc::new(Self { registry: corpus_minion::registry(), engine, pillar_engine, files, config }))
+    }
+
+    /// Tells whether a function exists, here or on minions.
+    pub fn knows(&self, fun: &str) -> bool {
+        self.registry.function(fun).is_some() || functions::find(fun).is_some()
+    }
+
+    /// Returns all function names, sorted.
+    pub fn function_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.registry.all_exec().map(|def| def.name.to_owned()).collect();
+        names.extend(functions::all().map(|def| def.name.to_owned()));
+        names.sort();
+        names.dedup();
+        names
+    }
+}

@@ -1,1 +1,27 @@
-//! To be written.
+//! Templates as Salt has them: the render pipe, Jinja with Python-like values on minijinja's parser, and Salt's
+//! dialect of YAML. Text and data in, nodes with positions out; nothing here touches a machine.
+
+mod access;
+mod args;
+mod calls;
+mod checks;
+mod engine;
+mod eval;
+mod fail;
+pub mod files;
+mod filters;
+mod globals;
+mod lower;
+mod methods;
+mod ops;
+mod percent;
+mod pipe;
+mod show;
+mod source;
+mod tree;
+mod value;
+pub mod yaml;
+
+pub use engine::{Engine, RenderCx};
+pub use files::FileRoots;
+pub use pipe::RenderedSls;

@@ -1,8 +1,11 @@
 //! What can be done to a machine: the real [`corpus_core::Look`] and [`corpus_core::Act`], grains, the
 //! providers of packages and services, and the execution functions that templates and people call.
 
+pub mod ask;
+pub mod cron;
 pub mod file;
 pub mod grains;
+pub mod hosts;
 pub mod pkg;
 pub mod real;
 pub mod service;

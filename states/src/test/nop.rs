@@ -15,8 +15,13 @@ pub struct Nop {}
 impl State for Nop {
     const NAME: &'static str = "test.nop";
     const OPEN: bool = true;
+    const WATCHES: bool = true;
 
     fn plan(&self, _: &PlanCx<'_>) -> Result<Plan, StateError> {
         Ok(Plan::unchanged("Success!"))
+    }
+
+    fn watch(&self, cx: &PlanCx<'_>) -> Result<Plan, StateError> {
+        Ok(super::shared::fired(cx))
     }
 }

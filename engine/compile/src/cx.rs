@@ -1,0 +1,96 @@
+//! What all steps of one compilation share: files, options, and the mistakes found so far.
+
+use crate::CompileOptions;
+use crate::high::At;
+use crate::loader::SlsLoader;
+use corpus_core::{Diagnostic, Severity, Span, Value, suggest};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// One compilation.
+pub(crate) struct Cx<'a> {
+    pub loader: &'a dyn SlsLoader,
+    pub opts: &'a CompileOptions,
+    files: Vec<Arc<str>>,
+    pub errors: Vec<Diagnostic>,
+    pub warnings: Vec<Diagnostic>,
+    /// Some SLS file is missing, so nothing is said about targets that may be in it.
+    pub incomplete: bool,
+    /// IDs with a mistake of their own: whoever requires them is not to blame.
+    pub broken: HashSet<String>,
+    /// SLS files that were rendered, those without a state included.
+    pub processed: Vec<Arc<str>>,
+    /// The order number of the next state without one.
+    pub order: i64,
+}
+
+impl<'a> Cx<'a> {
+    pub fn new(loader: &'a dyn SlsLoader, opts: &'a CompileOptions) -> Self {
+        Self {
+            loader,
+            opts,
+            files: vec![Arc::from("")],
+            errors: vec![],
+            warnings: vec![],
+            incomplete: false,
+            broken: HashSet::new(),
+            processed: vec![],
+            order: 10_000,
+        }
+    }
+
+    /// Adds a file to the table.
+    pub fn file(&mut self, name: Arc<str>) -> u32 {
+        if self.files.last() != Some(&name) {
+            self.files.push(name);
+        }
+        (self.files.len() - 1) as u32
+    }
+
+    /// Returns a place in rendered text.
+    pub fn raw(&self, at: At) -> Span {
+        Span::new(self.files.get(at.file as usize).cloned().unwrap_or_default(), at.pos)
+    }
+
+    /// Returns a place in the user's file.
+    pub fn span(&self, at: At) -> Span {
+        let span = self.raw(at);
+        if span.line == 0 { span } else { self.loader.relocate(&span) }
+    }
+
+    /// Makes an error at a place, for more to be added.
+    pub fn diagnostic(&self, message: impl Into<String>, at: At) -> Diagnostic {
+        let span = self.span(at);
+        let diagnostic = Diagnostic::error(message);
+        // Data that no file wrote (`state.high`) has no place to show.
+        if span.line == 0 && span.file.is_empty() { diagnostic } else { diagnostic.at(span, "") }
+    }
+
+    /// Records an error.
+    pub fn error(&mut self, message: impl Into<String>, at: At) {
+        let diagnostic = self.diagnostic(message, at);
+        self.errors.push(diagnostic);
+    }
+
+    /// Records a warning, with a hint if there is one.
+    pub fn warn(&mut self, message: impl Into<String>, at: At, hint: Option<String>) {
+        let mut diagnostic = self.diagnostic(message, at).maybe_hint(hint);
+        diagnostic.severity = Severity::Warning;
+        self.warnings.push(diagnostic);
+    }
+
+    /// Tells whether the option `disabled_requisites` names the word.
+    pub fn disabled(&self, word: &str) -> bool {
+        self.opts.disabled_requisites.iter().any(|disabled| disabled == word)
+    }
+}
+
+/// Returns Python's `str(value)`.
+pub(crate) fn py(value: &Value) -> String {
+    corpus_core::python::str(value)
+}
+
+/// Returns the hint with the nearest known name; of one or two letters, any other name would be near.
+pub(crate) fn did_you_mean<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    if typed.chars().nth(2).is_none() { None } else { suggest::did_you_mean(typed, known) }
+}

@@ -1,0 +1,48 @@
+//! What the compiler asks of whoever renders SLS files.
+
+use corpus_core::{Diagnostic, Node, Span};
+use std::sync::Arc;
+
+/// A rendered SLS file.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The file's name for messages, `web/init.sls`; the end also tells whether a relative include starts inside.
+    pub file: Arc<str>,
+    pub node: Node,
+}
+
+/// Why an SLS file is not to be had.
+#[derive(Clone, Debug)]
+pub enum LoadError {
+    NotFound,
+    Failed(Diagnostic),
+}
+
+/// Finds, renders and reads SLS files.
+pub trait SlsLoader: Sync {
+    /// Renders an SLS file by its dotted name.
+    fn load(&self, sls: &str, saltenv: &str) -> Result<Loaded, LoadError>;
+    /// Returns all SLS names of an environment, for globs and suggestions.
+    fn list(&self, saltenv: &str) -> Vec<String>;
+    /// Returns the names of the environments.
+    fn envs(&self) -> Vec<String>;
+    /// Turns a position in rendered text into one in the template; asked only for messages.
+    fn relocate(&self, span: &Span) -> Span {
+        span.clone()
+    }
+}
+
+/// A loader without files, for data that comes from elsewhere (`state.high`, `state.single`).
+pub struct NoFiles;
+
+impl SlsLoader for NoFiles {
+    fn load(&self, _: &str, _: &str) -> Result<Loaded, LoadError> {
+        Err(LoadError::NotFound)
+    }
+    fn list(&self, _: &str) -> Vec<String> {
+        vec![]
+    }
+    fn envs(&self) -> Vec<String> {
+        vec![]
+    }
+}

@@ -1,0 +1,62 @@
+//! What templates see as `salt`: functions of data answered here, those of the machine asked of the minion,
+//! those of the master done by it.
+
+use crate::{Session, functions};
+use corpus_core::{Call, Caller, Data, ExecError, ExecFn, Value, suggest};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Answers a template's calls for one minion.
+#[derive(Clone)]
+pub struct TemplateCaller {
+    session: Arc<Session>,
+    data: Arc<Data>,
+    machine: Arc<AtomicU64>,
+}
+
+impl TemplateCaller {
+    /// Makes a caller with the data that its functions see.
+    pub fn new(session: Arc<Session>, data: Arc<Data>) -> Self {
+        Self { session, data, machine: Arc::default() }
+    }
+
+    /// Counts the calls that asked the machine: what was rendered without any depends on data alone.
+    pub fn machine_calls(&self) -> u64 {
+        self.machine.load(Ordering::Relaxed)
+    }
+}
+
+impl Caller for TemplateCaller {
+    fn call(&self, call: &Call) -> Result<Value, ExecError> {
+        if let Some(def) = functions::find(&call.fun) {
+            self.machine.fetch_add(1, Ordering::Relaxed);
+            return (def.run)(call, &self.session, &self.data);
+        }
+        match self.session.corpus.registry.function(&call.fun).map(|def| def.run) {
+            Some(ExecFn::Data(run)) => run(call, &self.data),
+            Some(_) => {
+                self.machine.fetch_add(1, Ordering::Relaxed);
+                let answer = self.session.minion.call(call);
+                answer.map_err(|error| ExecError::Failed(error.to_string()))?
+            }
+            None => Err(not_found(&self.session.corpus, &call.fun)),
+        }
+    }
+
+    fn has(&self, fun: &str) -> bool {
+        self.session.corpus.knows(fun)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.session.corpus.function_names()
+    }
+}
+
+/// Makes Salt's "not available", with the nearest name.
+pub fn not_found(corpus: &crate::Corpus, fun: &str) -> ExecError {
+    let names = corpus.function_names();
+    match suggest::did_you_mean(fun, names.iter().map(String::as_str)) {
+        Some(hint) => ExecError::Failed(format!("'{fun}' is not available. ({hint})")),
+        None => ExecError::NotFound(fun.to_owned()),
+    }
+}

@@ -1,0 +1,82 @@
+//! Failures of a whole host or of the whole call, as opposed to failed states.
+
+use corpus_core::{Diagnostic, RunReport, Value};
+
+/// What kind of failure; decides the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The command line or a configuration file.
+    Usage,
+    /// Nothing matches the target.
+    Target,
+    /// The host could not be reached, or was lost.
+    Host,
+    /// A function that does not exist, or failed.
+    Function,
+    /// Another run is under way.
+    Busy,
+    /// The pillar has errors.
+    Pillar,
+}
+
+/// A failure that is not a state's.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    pub kind: Kind,
+    pub message: String,
+    pub hints: Vec<String>,
+}
+
+impl Failure {
+    /// Makes a failure.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hints: vec![] }
+    }
+
+    /// Adds the next thing to do.
+    pub fn hint(mut self, text: impl Into<String>) -> Self {
+        self.hints.push(text.into());
+        self
+    }
+}
+
+/// What one minion answered.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The value of an execution function.
+    Value(Value),
+    /// The records of a state run.
+    Run(RunReport),
+    /// The states did not compile: nothing was done.
+    Compile(Vec<Diagnostic>),
+    Failed(Failure),
+}
+
+/// One minion's answer, with what it warned about.
+#[derive(Clone, Debug)]
+pub struct HostReturn {
+    pub id: String,
+    pub fun: String,
+    pub outcome: Outcome,
+    pub warnings: Vec<Diagnostic>,
+}
+
+impl HostReturn {
+    /// Returns Salt's exit code for this answer: 0 good, 1 not compiled or not called, 2 a state failed,
+    /// 5 pillar errors.
+    pub fn code(&self) -> u8 {
+        match &self.outcome {
+            Outcome::Value(_) => 0,
+            Outcome::Run(report) if report.ok() => 0,
+            Outcome::Run(_) => 2,
+            Outcome::Compile(_) => 1,
+            Outcome::Failed(failure) => match failure.kind {
+                Kind::Usage => 64,
+                Kind::Busy => 75,
+                Kind::Pillar => 5,
+                Kind::Target | Kind::Host | Kind::Function => 1,
+            },
+        }
+    }
+}

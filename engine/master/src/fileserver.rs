@@ -1,0 +1,117 @@
+//! Files by their digest: of the state tree, fetched from elsewhere, or rendered for one minion.
+
+use corpus_core::digest::hex;
+use corpus_core::{FileRef, SourceError};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A file's identity; as long as it is the same, so is the digest.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    ino: u64,
+    size: u64,
+    mtime: (i64, i64),
+}
+
+/// What all sessions of a process know of files.
+pub struct FileServer {
+    cache: PathBuf,
+    digests: Mutex<HashMap<PathBuf, (Stamp, [u8; 32])>>,
+    /// One download at a time per URL, and once per process.
+    downloads: Mutex<HashMap<String, PathBuf>>,
+}
+
+impl FileServer {
+    /// Makes a file server that keeps what it downloads and renders under `cache`.
+    pub fn new(cache: PathBuf) -> Self {
+        Self { cache, digests: Mutex::default(), downloads: Mutex::default() }
+    }
+
+    /// Describes a file of this machine.
+    pub fn describe(&self, path: &Path, url: &str) -> Result<FileRef, SourceError> {
+        let fail = |error: std::io::Error| SourceError::Failed(format!("read {}: {error}", path.display()));
+        let mut file = std::fs::File::open(path).map_err(fail)?;
+        let meta = file.metadata().map_err(fail)?;
+        let stamp = Stamp { ino: meta.ino(), size: meta.size(), mtime: (meta.mtime(), meta.mtime_nsec()) };
+        let known = lock(&self.digests).get(path).filter(|(s, _)| *s == stamp).map(|(_, digest)| *digest);
+        let sha256 = match known {
+            Some(digest) => digest,
+            None => {
+                let digest = sha256_of(&mut file).map_err(fail)?;
+                lock(&self.digests).insert(path.to_owned(), (stamp, digest));
+                digest
+            }
+        };
+        Ok(FileRef { url: url.to_owned(), sha256, size: stamp.size, mode: meta.permissions().mode() & 0o7777 })
+    }
+
+    /// Keeps bytes under their digest, so that they can be read from a path.
+    pub fn keep(&self, digest: &[u8; 32], bytes: &[u8]) -> Result<PathBuf, SourceError> {
+        let folder = self.cache.join("files");
+        let path = folder.join(hex(digest));
+        let keep = || -> std::io::Result<()> {
+            if path.exists() {
+                return Ok(());
+            }
+            private_dir(&folder)?;
+            let mut temp = tempfile::NamedTempFile::new_in(&folder)?;
+            std::io::Write::write_all(&mut temp, bytes)?;
+            temp.persist(&path)?;
+            Ok(())
+        };
+        keep().map_err(|error| SourceError::Failed(format!("write {}: {error}", path.display())))?;
+        Ok(path)
+    }
+
+    /// Fetches a URL with the system's own client, once per process.
+    pub fn download(&self, url: &str) -> Result<PathBuf, SourceError> {
+        let mut downloads = lock(&self.downloads);
+        if let Some(path) = downloads.get(url) {
+            return Ok(path.clone());
+        }
+        let fail = |why: String| SourceError::Failed(format!("Failed to cache {url}: {why}"));
+        let folder = self.cache.join("downloads");
+        private_dir(&folder).map_err(|error| fail(error.to_string()))?;
+        let temp = tempfile::NamedTempFile::new_in(&folder).map_err(|error| fail(error.to_string()))?;
+        let output = Command::new("curl")
+            .args(["--fail", "--silent", "--show-error", "--location", "--proto", "=http,https,ftp", "--output"])
+            .arg(temp.path())
+            .args(["--", url])
+            .output()
+            .map_err(|error| fail(format!("cannot run curl: {error}")))?;
+        if !output.status.success() {
+            return Err(fail(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+        }
+        let path = folder.join(hex(&corpus_core::digest::sha256(url.as_bytes())));
+        temp.persist(&path).map_err(|error| fail(error.to_string()))?;
+        downloads.insert(url.to_owned(), path.clone());
+        Ok(path)
+    }
+}
+
+/// Locks even after a panic elsewhere: the maps are only caches.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes a directory that only its owner reads: what is rendered may hold secrets.
+pub fn private_dir(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+fn sha256_of(file: &mut std::fs::File) -> std::io::Result<[u8; 32]> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hasher.finalize().into()),
+            n => hasher.update(&buffer[..n]),
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Many minions at once: who is meant, and one thread per host under a limit. A slow or dead host delays
+//! nobody, and ends in a bounded time with its reason.
+
+use crate::diagnose::{Failure, HostReturn, Kind, Outcome};
+use crate::session::{Session, lost};
+use crate::{Corpus, functions};
+use corpus_core::target::{Target, TargetKind};
+use corpus_core::{Call, Data, Diagnostic, Event, Map, Value};
+use corpus_minion::{Local, LocalOptions};
+use corpus_ssh::{Host, MinionBinary, Roster, Ssh, SshOptions};
+use corpus_wire::{Minion, Remote, RemoteOptions};
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Which minions are meant.
+#[derive(Clone, Debug)]
+pub struct Selector {
+    pub text: String,
+    pub kind: TargetKind,
+}
+
+/// What happens during a call.
+#[derive(Debug)]
+pub enum Progress<'a> {
+    Event { id: &'a str, event: &'a Event },
+    Done(&'a HostReturn),
+}
+
+impl Corpus {
+    /// Reads the roster; mistakes stop the call, as a host left out by mistake would be missed by nobody.
+    pub fn roster(&self) -> Result<Roster, Vec<Diagnostic>> {
+        let path = &self.config.roster_file;
+        let data = crate::config::read_map(path)?;
+        let defaults = self.config.opts.get("roster_defaults").and_then(Value::as_map).cloned().unwrap_or_default();
+        let (roster, errors) = Roster::parse(&Value::map(data), &path.display().to_string(), &defaults);
+        if errors.is_empty() { Ok(roster) } else { Err(errors) }
+    }
+
+    /// Calls a function on this machine.
+    pub fn local(
+        self: &Arc<Self>,
+        call: &Call,
+        grains_file: Option<PathBuf>,
+        pipe: bool,
+        progress: &(dyn Fn(Progress<'_>) + Sync),
+    ) -> Result<HostReturn, Failure> {
+        let minion: Box<dyn Minion> = if pipe {
+            Box::new(self.piped()?)
+        } else {
+            Box::new(Local::new(LocalOptions::new(self.config.cache_dir.clone())))
+        };
+        let session = Session::new(self.clone(), self.config.id.clone(), minion).far(pipe).with_grains_file(grains_file);
+        let answer = answer(&Arc::new(session), call, progress);
+        progress(Progress::Done(&answer));
+        Ok(answer)
+    }
+
+    /// Starts the minion as a process of this machine: SSH's distance without SSH.
+    fn piped(&self) -> Result<Remote, Failure> {
+        let binaries = minion_binaries()?;
+        let fail = |error: std::io::Error| Failure::new(Kind::Host, format!("cannot start the minion: {error}"));
+        let mut child = std::process::Command::new(&binaries[0].path)
+            .arg("serve")
+            .arg("--cache")
+            .arg(self.config.cache_dir.join("minion"))
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .map_err(fail)?;
+        let (Some(read), Some(write)) = (child.stdout.take(), child.stdin.take()) else {
+            return Err(Failure::new(Kind::Host, "cannot start the minion: it has no pipes"));
+        };
+        Remote::connect(Box::new(read), Box::new(write), RemoteOptions::default()).map_err(|error| lost(&error))
+    }
+
+    /// Calls a function on all minions of the roster that the selector means.
+    pub fn fleet(
+        self: &Arc<Self>,
+        selector: &Selector,
+        call: &Call,
+        progress: &(dyn Fn(Progress<'_>) + Sync),
+    ) -> Result<Vec<HostReturn>, Failure> {
+        let roster = self.roster().map_err(|errors| {
+            let text: String = errors.iter().map(|error| error.to_text(None)).collect();
+            Failure::new(Kind::Usage, text.trim_end().trim_start_matches("error: "))
+        })?;
+        let target = Target::parse(&selector.text, selector.kind, &self.nodegroups())
+            .map_err(|error| Failure::new(Kind::Target, error))?;
+        let hosts: VecDeque<Host> = roster.hosts.into_iter().filter(|host| self.may_match(&target, host)).collect();
+        if hosts.is_empty() {
+            return Err(Failure::new(Kind::Target, format!("No minions matched the target `{}`.", selector.text))
+                .hint(format!("the roster is {}", self.config.roster_file.display())));
+        }
+        let binaries = minion_binaries()?;
+        let ssh = Ssh::new(self.ssh_options()).map_err(|error| Failure::new(Kind::Host, error.to_string()))?;
+        let threads = self.config.max_procs.min(hosts.len());
+        let queue = Mutex::new(hosts);
+        let (send, receive) = mpsc::channel();
+        let mut answers = std::thread::scope(|scope| {
+            for _ in 0..threads {
+                let (send, queue, ssh, binaries, target) = (send.clone(), &queue, &ssh, &binaries, &target);
+                scope.spawn(move || {
+                    loop {
+                        // Not in the `while let`: the lock must not live as long as the work.
+                        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                        let Some(host) = next else { return };
+                        if let Some(answer) = self.one(&host, ssh, binaries, target, call, progress) {
+                            progress(Progress::Done(&answer));
+                            let _ = send.send(answer);
+                        }
+                    }
+                });
+            }
+            drop(send);
+            receive.into_iter().collect::<Vec<_>>()
+        });
+        answers.sort_by(|a, b| a.id.cmp(&b.id));
+        if answers.is_empty() {
+            return Err(Failure::new(Kind::Target, format!("No minions matched the target `{}`.", selector.text)));
+        }
+        Ok(answers)
+    }
+
+    /// Does one host; `None` if its grains or pillar say that it is not meant.
+    fn one(
+        self: &Arc<Self>,
+        host: &Host,
+        ssh: &Ssh,
+        binaries: &[MinionBinary],
+        target: &Target,
+        call: &Call,
+        progress: &(dyn Fn(Progress<'_>) + Sync),
+    ) -> Option<HostReturn> {
+        let failed = |failure: Failure| HostReturn {
+            id: host.id.clone(),
+            fun: call.fun.clone(),
+            outcome: Outcome::Failed(failure),
+            warnings: vec![],
+        };
+        let unreachable = |error: corpus_ssh::SshError| failed(Failure::new(Kind::Host, error.to_string()));
+        let connection = match ssh.open(host) {
+            Ok(connection) => connection,
+            Err(error) => return Some(unreachable(error)),
+        };
+        let pipe = match connection.start_minion(binaries) {
+            Ok(pipe) => pipe,
+            Err(error) => return Some(unreachable(error)),
+        };
+        let (read, write) = pipe.into_boxes();
+        let minion = match Remote::connect(read, write, RemoteOptions::default()) {
+            Ok(minion) => minion,
+            Err(error) => return Some(failed(lost(&error))),
+        };
+        let session = Session::new(self.clone(), host.id.clone(), Box::new(minion))
+            .far(true)
+            .with_roster(host.grains.clone(), host.minion_opts.clone());
+        let session = Arc::new(session);
+        match self.is_meant(target, &session) {
+            Ok(true) => Some(answer(&session, call, progress)),
+            Ok(false) => None,
+            Err(failure) => Some(failed(failure)),
+        }
+    }
+
+    /// Decides from the id alone where that is possible, so that nobody else is connected to.
+    fn may_match(&self, target: &Target, host: &Host) -> bool {
+        if target.needs_grains() || target.needs_pillar() {
+            return true;
+        }
+        target.matches(&Data { id: host.id.as_str().into(), ..Data::default() })
+    }
+
+    fn is_meant(&self, target: &Target, session: &Arc<Session>) -> Result<bool, Failure> {
+        if target.needs_pillar() {
+            let data = session.data("base", None, &Map::new());
+            return match data {
+                Ok(data) | Err(crate::session::PillarFailure::Errors(data, _)) => Ok(target.matches(&data)),
+                Err(crate::session::PillarFailure::Failed(failure)) => Err(failure),
+            };
+        }
+        if target.needs_grains() {
+            return Ok(target.matches(&session.bare_data("base")?));
+        }
+        Ok(true)
+    }
+
+    /// Returns the nodegroups of the configuration.
+    pub fn nodegroups(&self) -> Map {
+        self.config.opts.get("nodegroups").and_then(Value::as_map).cloned().unwrap_or_default()
+    }
+
+    fn ssh_options(&self) -> SshOptions {
+        SshOptions {
+            accept_new_host_keys: self.config.accept_new_host_keys,
+            private_key: self.config.text("ssh_priv").map(PathBuf::from),
+            user: self.config.text("ssh_user").map(str::to_owned),
+            timeout: self.config.timeout,
+            ..SshOptions::default()
+        }
+    }
+}
+
+/// Answers one call with one minion.
+fn answer(session: &Arc<Session>, call: &Call, progress: &(dyn Fn(Progress<'_>) + Sync)) -> HostReturn {
+    let events = |event: Event| progress(Progress::Event { id: &session.id, event: &event });
+    let outcome = functions::answer(session, call, &events);
+    let warnings = std::mem::take(&mut *crate::fileserver::lock(&session.warnings));
+    HostReturn { id: session.id.clone(), fun: call.fun.clone(), outcome, warnings }
+}
+
+/// Finds the minion programs beside this one, or where `make install` puts them.
+fn minion_binaries() -> Result<Vec<MinionBinary>, Failure> {
+    let named = std::env::var_os("CORPUS_MINION").map(PathBuf::from);
+    let exe = std::env::current_exe().ok().and_then(|path| path.canonicalize().ok()).unwrap_or_default();
+    let folder = exe.parent().map(PathBuf::from).unwrap_or_default();
+    let mut places = vec![folder.join("corpus-minion")];
+    for arch in ["x86_64", "aarch64", "armv7l", "riscv64", "ppc64le", "s390x"] {
+        places.push(folder.join(format!("../lib/corpus/corpus-minion-{arch}")));
+    }
+    let places = named.map_or(places, |path| vec![path]);
+    let found: Vec<MinionBinary> =
+        places.iter().filter(|path| path.is_file()).filter_map(|path| MinionBinary::open(path).ok()).collect();
+    if found.is_empty() {
+        let looked: Vec<String> = places.iter().take(2).map(|path| path.display().to_string()).collect();
+        return Err(Failure::new(Kind::Usage, format!("no minion program found (looked for {})", looked.join(", ")))
+            .hint("build it with `make build`, or name one in the environment variable CORPUS_MINION"));
+    }
+    Ok(found)
+}

@@ -1,0 +1,84 @@
+//! What the master itself answers: state runs, documentation, and functions of files and pillar that need
+//! its trees. Everything else is asked of the minion.
+
+mod cp;
+mod pillar;
+mod slsutil;
+pub mod state;
+mod sys;
+
+use crate::caller::not_found;
+use crate::diagnose::{Failure, Kind, Outcome};
+use crate::session::{PillarFailure, Session, lost};
+use corpus_core::{Call, Data, Event, ExecError, ExecFn, Map, Value};
+use std::sync::Arc;
+
+/// A function that the master answers.
+#[derive(Clone, Copy)]
+pub struct MasterDef {
+    pub name: &'static str,
+    pub args: &'static str,
+    pub doc: &'static str,
+    pub run: fn(&Call, &Arc<Session>, &Arc<Data>) -> Result<Value, ExecError>,
+}
+
+const TABLES: &[&[MasterDef]] = &[cp::FNS, pillar::FNS, slsutil::FNS, state::FNS, sys::FNS];
+
+/// Walks the master's functions.
+pub fn all() -> impl Iterator<Item = &'static MasterDef> {
+    TABLES.iter().flat_map(|table| table.iter())
+}
+
+/// Finds a function of the master.
+pub fn find(fun: &str) -> Option<&'static MasterDef> {
+    all().find(|def| def.name == fun)
+}
+
+/// Answers a call for one minion.
+pub fn answer(session: &Arc<Session>, call: &Call, events: &(dyn Fn(Event) + Sync)) -> Outcome {
+    if state::runs(&call.fun) {
+        return state::run(session, call, events);
+    }
+    let value = if let Some(def) = find(&call.fun) {
+        call_data(session, call).and_then(|data| (def.run)(call, session, &data).map_err(|e| function(&e)))
+    } else {
+        match session.corpus.registry.function(&call.fun).map(|def| def.run) {
+            Some(ExecFn::Data(run)) => call_data(session, call).and_then(|data| run(call, &data).map_err(|e| function(&e))),
+            // Most questions to a machine need neither grains nor pillar: `test.ping` costs one round trip.
+            Some(_) => match session.minion.call(call) {
+                Ok(answer) => answer.map_err(|error| function(&error)),
+                Err(error) => Err(lost(&error)),
+            },
+            None => Err(function(&not_found(&session.corpus, &call.fun))),
+        }
+    };
+    value.map_or_else(Outcome::Failed, Outcome::Value)
+}
+
+fn function(error: &ExecError) -> Failure {
+    Failure::new(Kind::Function, error.to_string())
+}
+
+/// Works out a minion's data for a call, with its `pillar=`, `saltenv=` and `pillarenv=`.
+fn call_data(session: &Arc<Session>, call: &Call) -> Result<Arc<Data>, Failure> {
+    let over = call.kwargs.get("pillar").and_then(Value::as_map).cloned().unwrap_or_else(Map::new);
+    let saltenv = saltenv(session, call);
+    match session.data(&saltenv, pillarenv(session, call).as_deref(), &over) {
+        Ok(data) => Ok(Arc::new(data)),
+        Err(PillarFailure::Failed(failure)) => Err(failure),
+        // Salt: functions go on with what there is; only a state run stops.
+        Err(PillarFailure::Errors(data, errors)) => {
+            crate::fileserver::lock(&session.warnings).extend(errors);
+            Ok(Arc::new(data))
+        }
+    }
+}
+
+fn saltenv(session: &Session, call: &Call) -> String {
+    let configured = session.corpus.config.text("saltenv").map(str::to_owned);
+    call.kwargs.str("saltenv").map(str::to_owned).or(configured).unwrap_or_else(|| "base".into())
+}
+
+fn pillarenv(session: &Session, call: &Call) -> Option<String> {
+    call.kwargs.str("pillarenv").or_else(|| session.corpus.config.text("pillarenv")).map(str::to_owned)
+}

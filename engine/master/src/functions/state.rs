@@ -1,0 +1,315 @@
+//! `state.*`: compile the states of a minion, show them, or have the minion walk them.
+
+use super::{MasterDef, pillarenv, saltenv};
+use crate::diagnose::{Failure, Kind, Outcome};
+use crate::loader::Loader;
+use crate::session::{PillarFailure, Session, lost};
+use crate::upstream::{Early, RunSource};
+use crate::{TemplateCaller, fileserver};
+use corpus_compile::top::{Merging, TopMatches, TopOptions};
+use corpus_compile::{CompileOptions, Compiled, SlsLoader};
+use corpus_core::target::{Target, TargetKind};
+use corpus_core::{Call, Data, Diagnostic, Event, ExecError, LowState, Map, RunOptions, Value, python};
+use corpus_wire::RunRequest;
+use std::sync::Arc;
+
+/// The functions of this module that answer with data; the runs are in [`run`].
+pub const FNS: &[MasterDef] = &[
+    MasterDef { name: "state.apply", args: "(mods=None, test=False, pillar=None, saltenv='base', exclude=None)", doc: "Converges the minion to the SLS files named, or to its highstate.", run: not_in_templates },
+    MasterDef { name: "state.sls", args: "(mods, test=False, pillar=None, saltenv='base', exclude=None)", doc: "Converges the minion to the SLS files named.", run: not_in_templates },
+    MasterDef { name: "state.highstate", args: "(test=False, pillar=None)", doc: "Converges the minion to all that the top file gives it.", run: not_in_templates },
+    MasterDef { name: "state.test", args: "(mods=None, **kwargs)", doc: "Shows what `state.apply` would change.", run: not_in_templates },
+    MasterDef { name: "state.single", args: "(fun, name, test=False, **kwargs)", doc: "Runs one state function.", run: not_in_templates },
+    MasterDef { name: "state.sls_id", args: "(id, mods, test=False)", doc: "Runs one ID of SLS files, with what it requires.", run: not_in_templates },
+    MasterDef { name: "state.high", args: "(data, test=False)", doc: "Runs high data given as an argument.", run: not_in_templates },
+    MasterDef { name: "state.template_str", args: "(tem, test=False)", doc: "Runs states given as text.", run: not_in_templates },
+    MasterDef { name: "state.show_sls", args: "(mods, saltenv='base')", doc: "Returns the high data of SLS files.", run: show_sls },
+    MasterDef { name: "state.show_low_sls", args: "(mods, saltenv='base')", doc: "Returns the low data of SLS files, in order.", run: show_low_sls },
+    MasterDef { name: "state.show_highstate", args: "()", doc: "Returns the high data of the highstate.", run: show_highstate },
+    MasterDef { name: "state.show_lowstate", args: "()", doc: "Returns the low data of the highstate, in the order in which it would run.", run: show_lowstate },
+    MasterDef { name: "state.show_top", args: "()", doc: "Returns which SLS files the top file gives the minion.", run: show_top },
+    MasterDef { name: "state.show_lowstate_sls", args: "(mods, saltenv='base')", doc: "Returns the low data of SLS files as it would run: `extend`, `exclude` and the requisites of both sides applied.", run: show_lowstate_sls },
+    MasterDef { name: "state.show_states", args: "()", doc: "Returns the SLS files that the highstate uses.", run: show_states },
+    MasterDef { name: "state.sls_exists", args: "(mods, saltenv='base')", doc: "Tells whether SLS files exist.", run: sls_exists },
+];
+
+/// Tells whether a function is a state run.
+pub fn runs(fun: &str) -> bool {
+    FNS.iter().any(|def| def.name == fun && def.run as usize == not_in_templates as usize)
+}
+
+fn not_in_templates(call: &Call, _: &Arc<Session>, _: &Arc<Data>) -> Result<Value, ExecError> {
+    Err(ExecError::Failed(format!("{}: a template cannot start a state run", call.fun)))
+}
+
+/// Runs states on one minion.
+pub fn run(session: &Arc<Session>, call: &Call, events: &(dyn Fn(Event) + Sync)) -> Outcome {
+    let over = call.kwargs.get("pillar").and_then(Value::as_map).cloned().unwrap_or_default();
+    let env = saltenv(session, call);
+    let data = match session.data(&env, pillarenv(session, call).as_deref(), &over) {
+        Ok(data) => Arc::new(data),
+        Err(PillarFailure::Failed(failure)) => return Outcome::Failed(failure),
+        Err(PillarFailure::Errors(_, errors)) => return pillar_failed(session, &errors),
+    };
+    let compiled = match compile(session, call, &data, &env) {
+        Ok(compiled) => compiled,
+        Err(errors) => return Outcome::Compile(errors),
+    };
+    fileserver::lock(&session.warnings).extend(compiled.warnings);
+    walk(session, call, data, compiled.low, events)
+}
+
+fn pillar_failed(session: &Session, errors: &[Diagnostic]) -> Outcome {
+    let text: String = errors.iter().map(|error| error.to_text(Some(&session.id))).collect();
+    Outcome::Failed(Failure::new(Kind::Pillar, format!("Pillar failed to render with the following messages:\n{}", text.trim_end())))
+}
+
+fn walk(session: &Arc<Session>, call: &Call, data: Arc<Data>, low: LowState, events: &(dyn Fn(Event) + Sync)) -> Outcome {
+    let source = RunSource::new(session, data.clone(), events);
+    let flag = |key: &str| call.kwargs.get(key).is_some_and(Value::truthy) || session.corpus.config.flag(key);
+    let options = RunOptions {
+        jid: jid(),
+        test: call.fun == "state.test" || call.kwargs.get("test").map_or(session.corpus.config.flag("test"), Value::truthy),
+        failhard: flag("failhard"),
+        skip_verify: flag("skip_verify"),
+        aggregate: flag("state_aggregate"),
+        disabled_requisites: texts(session.corpus.config.opts.get("disabled_requisites")),
+    };
+    let early = Early::new(&source);
+    if session.far {
+        corpus_minion::foresee(&session.corpus.registry, &low, &data, &early);
+    }
+    let known = early.known.into_inner().unwrap_or_default();
+    let low = Arc::new(low);
+    let who = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "root".into());
+    let queue = call.kwargs.get("queue").is_some_and(Value::truthy);
+    let request = RunRequest { low: low.clone(), options, known, who, queue };
+    let answer = session.minion.set_data(&data).and_then(|()| session.minion.run(&request, &source));
+    match answer {
+        Ok(report) => Outcome::Run(report),
+        Err(error) => Outcome::Failed(lost(&error)),
+    }
+}
+
+fn texts(value: Option<&Value>) -> Vec<String> {
+    match value {
+        Some(Value::List(items)) => items.iter().map(python::str).collect(),
+        Some(Value::Str(text)) => text.split(',').map(|word| word.trim().to_owned()).filter(|w| !w.is_empty()).collect(),
+        None | Some(Value::Null) => vec![],
+        Some(other) => vec![python::str(other)],
+    }
+}
+
+/// Compiles what the call names.
+fn compile(session: &Arc<Session>, call: &Call, data: &Arc<Data>, env: &str) -> Result<Compiled, Vec<Diagnostic>> {
+    let loader = loader(session, data);
+    let options = options(session, call);
+    let registry = &session.corpus.registry;
+    match call.fun.as_str() {
+        "state.single" => {
+            let fun = call.text(0, "fun").ok_or_else(|| wrong(&call.missing("fun")))?;
+            let mut args = call.kwargs.clone();
+            for key in ["fun", "test", "pillar", "saltenv", "pillarenv", "queue"] {
+                args.remove(key);
+            }
+            if let Some(name) = call.args.get(1) {
+                args.insert("name", name.clone());
+            }
+            corpus_compile::compile_single(&fun, &args, registry, &options)
+        }
+        "state.high" => {
+            let high = call.arg(0, "data").cloned().ok_or_else(|| wrong(&call.missing("data")))?;
+            corpus_compile::compile_high(&high, registry, &options)
+        }
+        "state.template_str" => {
+            let text = call.text(0, "tem").ok_or_else(|| wrong(&call.missing("tem")))?;
+            let template = loader.text(&text, "<template-str>", env).map_err(|error| vec![error])?;
+            corpus_compile::compile_template(template, &loader, registry, &options)
+        }
+        "state.sls_id" => {
+            let id = call.text(0, "id").ok_or_else(|| wrong(&call.missing("id")))?;
+            let names = texts(call.arg(1, "mods"));
+            corpus_compile::compile_sls(&names, env, &loader, registry, &options)?
+                .keep_id(&id, &names, env)
+                .map_err(|error| vec![error])
+        }
+        _ => match texts(call.arg(0, "mods").or_else(|| call.kwargs.get("sls"))) {
+            names if !names.is_empty() && call.fun != "state.highstate" => {
+                corpus_compile::compile_sls(&names, env, &loader, registry, &options)
+            }
+            _ => {
+                let top = top(session, call, data, &loader)?;
+                if top.matches.is_empty() {
+                    return Err(vec![nothing_matches(session, &top)]);
+                }
+                corpus_compile::compile_top(&top.matches, &loader, registry, &options)
+            }
+        },
+    }
+}
+
+/// Salt's words when a highstate is empty, with the way on.
+fn nothing_matches(session: &Session, top: &TopMatches) -> Diagnostic {
+    let error = Diagnostic::error("No Top file or master_tops data matches found.");
+    if top.files > 0 {
+        return error.hint(format!("no target of the top file matches `{}`", session.id));
+    }
+    let roots: Vec<String> =
+        session.corpus.config.file_roots.values().flatten().map(|root| root.display().to_string()).collect();
+    error.hint(format!("there is no top.sls in {}; `state.apply NAME` needs none", roots.join(", ")))
+}
+
+fn wrong(error: &ExecError) -> Vec<Diagnostic> {
+    vec![Diagnostic::error(error.to_string())]
+}
+
+fn loader(session: &Arc<Session>, data: &Arc<Data>) -> Loader {
+    Loader::new(session, data.clone(), TemplateCaller::new(session.clone(), data.clone()))
+}
+
+fn options(session: &Session, call: &Call) -> CompileOptions {
+    CompileOptions {
+        strict: session.corpus.config.strict,
+        exclude: texts(call.kwargs.get("exclude")),
+        disabled_requisites: texts(session.corpus.config.opts.get("disabled_requisites")),
+        plain: call.fun == "state.show_low_sls",
+        keep_high: ["state.show_sls", "state.show_highstate"].contains(&call.fun.as_str()),
+        ..CompileOptions::default()
+    }
+}
+
+/// Reads the top files and matches them against the minion.
+fn top(session: &Arc<Session>, call: &Call, data: &Data, loader: &Loader) -> Result<TopMatches, Vec<Diagnostic>> {
+    let nodegroups = session.corpus.nodegroups();
+    let wrong = std::cell::RefCell::new(vec![]);
+    let target = |expression: &str, kind: &str| {
+        let kind = TargetKind::of(kind).ok_or_else(|| format!("`{kind}` is not a matcher"))?;
+        Target::parse(expression, kind, &nodegroups)
+    };
+    let matches = |expression: &str, kind: &str| match target(expression, kind) {
+        Ok(target) => target.matches(data),
+        Err(error) => {
+            wrong.borrow_mut().push(Diagnostic::error(format!("top file: target `{expression}`: {error}")));
+            false
+        }
+    };
+    let config = &session.corpus.config;
+    let options = TopOptions {
+        merging: match config.text("top_file_merging_strategy") {
+            Some("same") => Merging::Same,
+            Some("merge_all") => Merging::MergeAll,
+            _ => Merging::Merge,
+        },
+        state_top: config.text("state_top").map_or("top", |name| name.trim_end_matches(".sls")).to_owned(),
+        env_order: texts(config.opts.get("env_order")),
+        default_top: config.text("default_top").map(str::to_owned),
+        state_top_saltenv: config.text("state_top_saltenv").map(str::to_owned),
+        saltenv: call.kwargs.str("saltenv").or_else(|| config.text("saltenv")).map(str::to_owned),
+    };
+    let top = corpus_compile::top::top_matches(loader, &options, &matches)?;
+    match wrong.into_inner() {
+        errors if errors.is_empty() => Ok(top),
+        errors => Err(errors),
+    }
+}
+
+fn failed(errors: &[Diagnostic]) -> ExecError {
+    let text: String = errors.iter().map(|error| error.to_text(None)).collect();
+    ExecError::Failed(text.trim_end().to_owned())
+}
+
+fn named(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Compiled, ExecError> {
+    let names = texts(call.arg(0, "mods"));
+    if names.is_empty() {
+        return Err(call.missing("mods"));
+    }
+    let env = saltenv(session, call);
+    let loader = loader(session, data);
+    corpus_compile::compile_sls(&names, &env, &loader, &session.corpus.registry, &options(session, call))
+        .map_err(|errors| failed(&errors))
+}
+
+fn highstate(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Compiled, ExecError> {
+    let loader = loader(session, data);
+    top(session, call, data, &loader)
+        .and_then(|top| corpus_compile::compile_top(&top.matches, &loader, &session.corpus.registry, &options(session, call)))
+        .map_err(|errors| failed(&errors))
+}
+
+fn low_list(compiled: &Compiled) -> Value {
+    Value::list(compiled.lowstate().into_iter().map(Value::from).collect())
+}
+
+fn show_sls(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecError> {
+    named(call, session, data).map(|compiled| compiled.high)
+}
+
+fn show_low_sls(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecError> {
+    named(call, session, data).map(|compiled| low_list(&compiled))
+}
+
+fn show_lowstate_sls(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecError> {
+    named(call, session, data).map(|compiled| low_list(&compiled))
+}
+
+fn show_highstate(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecError> {
+    highstate(call, session, data).map(|compiled| compiled.high)
+}
+
+fn show_lowstate(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecError> {
+    highstate(call, session, data).map(|compiled| low_list(&compiled))
+}
+
+fn show_top(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecError> {
+    let top = top(session, call, data, &loader(session, data)).map_err(|errors| failed(&errors))?;
+    Ok(top.matches.into_iter().map(|(env, names)| (env, Value::from(names))).collect::<Map>().into())
+}
+
+fn show_states(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecError> {
+    let compiled = highstate(call, session, data)?;
+    let mut names: Vec<&str> = vec![];
+    for chunk in &compiled.low.chunks {
+        if !names.contains(&&*chunk.sls) {
+            names.push(&chunk.sls);
+        }
+    }
+    Ok(names.into())
+}
+
+fn sls_exists(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecError> {
+    let env = saltenv(session, call);
+    let loader = loader(session, data);
+    let known = loader.list(&env);
+    Ok(texts(call.arg(0, "mods")).iter().all(|name| known.contains(name)).into())
+}
+
+/// Makes a job id as Salt does: the time to the microsecond.
+fn jid() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let (seconds, micros) = (now.as_secs() as i64, now.subsec_micros());
+    let (days, clock) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let (year, month, day) = civil(days);
+    format!("{year:04}{month:02}{day:02}{:02}{:02}{:02}{micros:06}", clock / 3600, clock / 60 % 60, clock % 60)
+}
+
+/// Turns days since 1970 into a date (the usual era arithmetic of the proleptic Gregorian calendar).
+fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day_of_year - (153 * shifted + 2) / 5 + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn counts_days_as_the_calendar_does() {
+        for (days, date) in [(0, (1970, 1, 1)), (19_782, (2024, 2, 29)), (20_778, (2026, 11, 21))] {
+            assert_eq!(super::civil(days), date);
+        }
+    }
+}

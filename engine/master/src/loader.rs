@@ -1,0 +1,82 @@
+//! SLS files as the compiler asks for them: rendered for one minion, each once, with the way back from a
+//! rendered line to the line that was written.
+
+use crate::fileserver::lock;
+use crate::session::Session;
+use crate::TemplateCaller;
+use corpus_compile::{LoadError, Loaded, SlsLoader};
+use corpus_core::{Data, Diagnostic, Map, Span};
+use corpus_render::{Engine, RenderCx, RenderedSls};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+/// Renders the SLS files of one minion.
+pub struct Loader {
+    engine: Engine,
+    data: Arc<Data>,
+    caller: Arc<TemplateCaller>,
+    rendered: Mutex<HashMap<Arc<str>, Arc<RenderedSls>>>,
+}
+
+impl Loader {
+    /// Makes the loader of the state tree.
+    pub fn new(session: &Session, data: Arc<Data>, caller: TemplateCaller) -> Self {
+        Self { engine: session.corpus.engine.clone(), data, caller: Arc::new(caller), rendered: Mutex::default() }
+    }
+
+
+    /// Renders one SLS file.
+    pub fn render(&self, sls: &str, saltenv: &str) -> Result<Arc<RenderedSls>, Diagnostic> {
+        let cx = RenderCx {
+            data: self.data.clone(),
+            caller: self.caller.clone(),
+            saltenv: saltenv.to_owned(),
+            sls: Some(sls.to_owned()),
+            vars: Map::new(),
+        };
+        let rendered = Arc::new(self.engine.render_sls(sls, &cx)?);
+        lock(&self.rendered).insert(rendered.file.clone(), rendered.clone());
+        Ok(rendered)
+    }
+
+    /// Renders a text as if it were an SLS file.
+    pub fn text(&self, text: &str, name: &str, saltenv: &str) -> Result<Loaded, Diagnostic> {
+        let cx = RenderCx {
+            data: self.data.clone(),
+            caller: self.caller.clone(),
+            saltenv: saltenv.to_owned(),
+            sls: None,
+            vars: Map::new(),
+        };
+        let rendered = self.engine.render_source(text, name, "jinja|yaml", &cx)?;
+        Ok(Loaded { file: rendered.file.clone(), node: rendered.node.clone() })
+    }
+
+    /// Tells whether the tree has an SLS.
+    pub fn exists(&self, sls: &str, saltenv: &str) -> bool {
+        self.engine.roots().sls_path(sls, saltenv).is_some()
+    }
+}
+
+impl SlsLoader for Loader {
+    fn load(&self, sls: &str, saltenv: &str) -> Result<Loaded, LoadError> {
+        if !self.exists(sls, saltenv) {
+            return Err(LoadError::NotFound);
+        }
+        let rendered = self.render(sls, saltenv).map_err(LoadError::Failed)?;
+        Ok(Loaded { file: rendered.file.clone(), node: rendered.node.clone() })
+    }
+
+    fn list(&self, saltenv: &str) -> Vec<String> {
+        self.engine.roots().list_sls(saltenv)
+    }
+
+    fn envs(&self) -> Vec<String> {
+        self.engine.roots().envs().map(str::to_owned).collect()
+    }
+
+    fn relocate(&self, span: &Span) -> Span {
+        let rendered = lock(&self.rendered).get(&span.file).cloned();
+        rendered.map_or_else(|| span.clone(), |rendered| rendered.locate(span.pos()))
+    }
+}

@@ -1,0 +1,148 @@
+//! One minion and what its master knows of it: grains and pillar, each worked out when first needed.
+
+use crate::diagnose::{Failure, Kind};
+use crate::fileserver::lock;
+use crate::{Corpus, TemplateCaller, config};
+use corpus_core::{Data, Diagnostic, Map, Value};
+use corpus_pillar::{EngineRenderer, PillarRequest, PillarResult};
+use corpus_wire::Minion;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+/// A minion at work.
+pub struct Session {
+    pub corpus: Arc<Corpus>,
+    pub id: String,
+    pub minion: Box<dyn Minion>,
+    /// Each question costs a round trip.
+    pub far: bool,
+    /// The roster's `grains` and `minion_opts`.
+    host_grains: Map,
+    host_opts: Map,
+    grains_file: Option<PathBuf>,
+    grains: Mutex<Option<Value>>,
+    pub warnings: Mutex<Vec<Diagnostic>>,
+}
+
+impl Session {
+    /// Begins a session with a minion that answers.
+    pub fn new(corpus: Arc<Corpus>, id: String, minion: Box<dyn Minion>) -> Self {
+        Self {
+            corpus,
+            id,
+            minion,
+            far: false,
+            host_grains: Map::new(),
+            host_opts: Map::new(),
+            grains_file: None,
+            grains: Mutex::default(),
+            warnings: Mutex::default(),
+        }
+    }
+
+    /// Says that the minion is behind a pipe or a network.
+    pub fn far(mut self, far: bool) -> Self {
+        self.far = far;
+        self
+    }
+
+    /// Adds what the roster says of the minion.
+    pub fn with_roster(mut self, grains: Map, opts: Map) -> Self {
+        (self.host_grains, self.host_opts) = (grains, opts);
+        self
+    }
+
+    /// Takes the grains from a file instead of asking the machine.
+    pub fn with_grains_file(mut self, path: Option<PathBuf>) -> Self {
+        self.grains_file = path;
+        self
+    }
+
+    /// Returns the minion's configuration: the master's, and what the roster adds.
+    pub fn opts(&self) -> Map {
+        let mut opts = self.corpus.config.opts.clone();
+        opts.insert("id", self.id.as_str());
+        for (key, value) in &self.host_opts {
+            opts.0.insert(key.clone(), value.clone());
+        }
+        opts
+    }
+
+    /// Returns the grains: the machine's, under those of the roster.
+    pub fn grains(&self) -> Result<Value, Failure> {
+        let mut kept = lock(&self.grains);
+        if let Some(grains) = &*kept {
+            return Ok(grains.clone());
+        }
+        let mut grains = match &self.grains_file {
+            Some(path) => config::read_map(path).map_err(|errors| {
+                let message = errors.iter().map(|e| e.to_text(None)).collect::<String>();
+                Failure::new(Kind::Usage, message.trim_end())
+            })?,
+            None => self.minion.grains().map_err(|error| lost(&error))?,
+        };
+        for (key, value) in self.opts().get("grains").and_then(Value::as_map).into_iter().flatten() {
+            grains.0.insert(key.clone(), value.clone());
+        }
+        for (key, value) in &self.host_grains {
+            grains.0.insert(key.clone(), value.clone());
+        }
+        grains.insert("id", self.id.as_str());
+        let grains = Value::map(grains);
+        *kept = Some(grains.clone());
+        Ok(grains)
+    }
+
+    /// Returns what the minion is before its pillar is known.
+    pub fn bare_data(&self, saltenv: &str) -> Result<Data, Failure> {
+        Ok(Data {
+            id: self.id.as_str().into(),
+            saltenv: saltenv.into(),
+            grains: self.grains()?,
+            pillar: Value::map(Map::new()),
+            opts: Value::map(self.opts()),
+        })
+    }
+
+    /// Compiles the pillar, with what the command line lays over it, and returns all data of the minion.
+    pub fn data(self: &Arc<Self>, saltenv: &str, pillarenv: Option<&str>, over: &Map) -> Result<Data, PillarFailure> {
+        let bare = self.bare_data(saltenv)?;
+        let PillarResult { pillar, errors } = self.pillar(&bare, pillarenv, over);
+        let data = Data { pillar: Value::map(pillar), ..bare };
+        if errors.is_empty() { Ok(data) } else { Err(PillarFailure::Errors(data, errors)) }
+    }
+
+    /// Compiles the pillar.
+    pub fn pillar(self: &Arc<Self>, bare: &Data, pillarenv: Option<&str>, over: &Map) -> PillarResult {
+        let data = Arc::new(bare.clone());
+        let caller = Arc::new(TemplateCaller::new(self.clone(), data.clone()));
+        let renderer = EngineRenderer::new(self.corpus.pillar_engine.clone(), caller);
+        let request = PillarRequest {
+            data,
+            pillarenv: pillarenv.map(str::to_owned),
+            saltenv: bare.saltenv.to_string(),
+            override_: over.clone(),
+            sources: &[],
+        };
+        corpus_pillar::compile_pillar(&request, &renderer)
+    }
+}
+
+/// Why a minion's data is not whole.
+pub enum PillarFailure {
+    Failed(Failure),
+    /// The pillar has errors; this is what could be made of it.
+    Errors(Data, Vec<Diagnostic>),
+}
+
+impl From<Failure> for PillarFailure {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// Makes a failure of what the wire says.
+pub fn lost(error: &corpus_wire::WireError) -> Failure {
+    let kind = if matches!(error, corpus_wire::WireError::Busy(_)) { Kind::Busy } else { Kind::Host };
+    Failure::new(kind, error.to_string())
+}

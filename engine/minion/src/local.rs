@@ -1,0 +1,162 @@
+//! This machine, as a minion: the registry, the walker and the machine put together.
+
+use crate::caller::LocalCaller;
+use crate::journal::{self, Journal, Journaled};
+use crate::lock::{self, RunLock};
+use crate::{disk, registry};
+use corpus_core::{Act, Call, Caller, Data, ExecError, Map, Registry, RunReport, Value};
+use corpus_exec::real::Real;
+use corpus_run::Runner;
+use corpus_wire::{Hello, Minion, PROTOCOL, RunRequest, Upstream, WireError};
+use std::path::PathBuf;
+use std::sync::{PoisonError, RwLock};
+
+/// Where a [`Local`] keeps what it keeps.
+#[derive(Clone, Debug)]
+pub struct LocalOptions {
+    /// Cached files, spooled reports, journals.
+    pub cache: PathBuf,
+    /// The file whose lock a writing run holds.
+    pub lock: PathBuf,
+}
+
+impl LocalOptions {
+    /// Makes the usual options for a cache directory.
+    pub fn new(cache: impl Into<PathBuf>) -> Self {
+        let cache = cache.into();
+        Self { lock: lock::place(&cache), cache }
+    }
+
+    fn spool(&self) -> PathBuf {
+        self.cache.join("spool")
+    }
+
+    fn journal(&self) -> PathBuf {
+        self.cache.join("journal")
+    }
+}
+
+/// This machine, as a minion.
+pub struct Local {
+    options: LocalOptions,
+    registry: Registry,
+    host: Box<dyn Act>,
+    data: RwLock<Data>,
+}
+
+impl Local {
+    /// Makes the minion with all states and execution functions that this build has.
+    pub fn new(options: LocalOptions) -> Self {
+        Self::with(options, registry(), Box::new(Real::new()))
+    }
+
+    /// Makes the minion with other functions, or another machine.
+    pub fn with(options: LocalOptions, registry: Registry, host: Box<dyn Act>) -> Self {
+        Self { options, registry, host, data: RwLock::default() }
+    }
+
+    /// Returns the functions that it has.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Returns the machine.
+    pub fn host(&self) -> &dyn Act {
+        &*self.host
+    }
+
+    fn data(&self) -> Data {
+        self.data.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Minion for Local {
+    fn hello(&self) -> Hello {
+        Hello {
+            protocol: PROTOCOL,
+            build: corpus_wire::build(),
+            pid: std::process::id(),
+            uid: rustix::process::geteuid().as_raw(),
+            arch: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+            spooled: disk::names(&self.options.spool(), ".report"),
+            interrupted: journal::interrupted(&self.options.journal()),
+            running: RunLock::holder(&self.options.lock),
+        }
+    }
+
+    fn grains(&self) -> Result<Map, WireError> {
+        Ok(corpus_exec::grains::collect(self.host.as_look(), &Map::new()))
+    }
+
+    fn set_data(&self, data: &Data) -> Result<(), WireError> {
+        *self.data.write().unwrap_or_else(PoisonError::into_inner) = data.clone();
+        Ok(())
+    }
+
+    fn functions(&self) -> Result<Vec<String>, WireError> {
+        Ok(self.registry.all_exec().map(|def| def.name.to_owned()).collect())
+    }
+
+    fn call(&self, call: &Call) -> Result<Result<Value, ExecError>, WireError> {
+        let data = self.data();
+        Ok(LocalCaller { registry: &self.registry, host: &*self.host, data: &data }.call(call))
+    }
+
+    fn run(&self, request: &RunRequest, up: &dyn Upstream) -> Result<RunReport, WireError> {
+        let RunRequest { low, options, who, queue, .. } = request;
+        // A dry run changes nothing, so it disturbs nobody.
+        let lock = (!options.test).then(|| RunLock::take(&self.options.lock, options, who, *queue)).transpose()?;
+        let data = self.data();
+        let journal = Journal::new(&self.options.journal(), &options.jid);
+        let host = Journaled { host: &*self.host, journal: &journal };
+        let caller = LocalCaller { registry: &self.registry, host: &host, data: &data };
+        let events = |event| {
+            journal.note(&event);
+            up.event(event);
+        };
+        let runner = Runner {
+            registry: &self.registry,
+            host: &host,
+            source: up,
+            caller: &caller,
+            data: &data,
+            options,
+            events: &events,
+        };
+        let mut report = runner.run(low);
+        if report.jid.is_empty() {
+            report.jid.clone_from(&options.jid);
+        }
+        journal.close();
+        drop(lock);
+        Ok(report)
+    }
+
+    fn collect(&self, jid: &str) -> Result<Option<RunReport>, WireError> {
+        let path = disk::of_job(&self.options.spool(), jid, ".report");
+        match std::fs::read(&path) {
+            Ok(bytes) => postcard::from_bytes(&bytes).map(Some).map_err(|_| {
+                WireError::Failed(format!("the report in {} was left by another build of corpus", path.display()))
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(WireError::Failed(format!("read {}: {error}", path.display()))),
+        }
+    }
+
+    fn keep(&self, report: &RunReport) {
+        if report.test {
+            return;
+        }
+        let path = disk::of_job(&self.options.spool(), &report.jid, ".report");
+        let kept =
+            postcard::to_stdvec(report).map_err(std::io::Error::other).and_then(|bytes| disk::write(&path, &bytes));
+        if let Err(error) = kept {
+            tracing::warn!(path = %path.display(), %error, "Cannot keep the report.");
+        }
+    }
+
+    fn delivered(&self, jid: &str) {
+        let _ = std::fs::remove_file(disk::of_job(&self.options.spool(), jid, ".report"));
+        journal::forget(&self.options.journal(), jid);
+    }
+}

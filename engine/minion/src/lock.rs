@@ -1,0 +1,63 @@
+//! One writing run per machine. The lock is an `flock`, so that it ends with its owner, however that ends;
+//! the file names the owner for those who find it taken.
+
+use crate::disk;
+use corpus_core::RunOptions;
+use corpus_wire::{Busy, WireError};
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// The right to change this machine, until dropped.
+pub struct RunLock {
+    _file: File,
+}
+
+/// Returns where the machine's lock is: one place for all of root's programs, else beside the cache.
+pub fn place(cache: &Path) -> PathBuf {
+    if rustix::process::geteuid().is_root() { PathBuf::from("/run/corpus/run.lock") } else { cache.join("run.lock") }
+}
+
+impl RunLock {
+    /// Takes the lock, or tells who has it. With `queue`, waits.
+    pub fn take(path: &Path, options: &RunOptions, who: &str, queue: bool) -> Result<Self, WireError> {
+        let failed = |error: std::io::Error| WireError::Failed(format!("lock {}: {error}", path.display()));
+        let mut file = open(path).map_err(failed)?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            if !queue {
+                return Err(WireError::Busy(owner(&mut file)));
+            }
+            flock(&file, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
+        }
+        let (pid, since) = (std::process::id(), disk::now());
+        let line = serde_json::json!({ "pid": pid, "jid": options.jid, "who": who, "since": since });
+        // Only for people's eyes: a lock whose owner cannot be written down is a lock all the same.
+        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{line}"));
+        Ok(Self { _file: file })
+    }
+
+    /// Returns who has the lock, if anybody has.
+    pub fn holder(path: &Path) -> Option<Busy> {
+        let mut file = OpenOptions::new().read(true).open(path).ok()?;
+        let free = flock(&file, FlockOperation::NonBlockingLockShared).is_ok();
+        (!free).then(|| owner(&mut file))
+    }
+}
+
+fn open(path: &Path) -> std::io::Result<File> {
+    if let Some(folder) = path.parent() {
+        disk::private_dir(folder)?;
+    }
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+fn owner(file: &mut File) -> Busy {
+    let mut text = String::new();
+    let _ = file.read_to_string(&mut text);
+    let found: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let word = |key: &str| found[key].as_str().unwrap_or("unknown").to_owned();
+    let pid = found["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
+    Busy { jid: word("jid"), who: word("who"), since: word("since"), pid }
+}

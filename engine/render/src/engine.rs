@@ -1,0 +1,226 @@
+//! The engine: file roots and the templates that were read, shared by all renderings.
+
+use crate::eval::Vm;
+use crate::fail::{Fail, Kind, R};
+use crate::files::FileRoots;
+use crate::tree::{Sym, Template};
+use crate::value::{Obj, Scope, Val};
+use crate::{lower, pipe};
+use corpus_core::exec::{Caller, Data};
+use corpus_core::{Diagnostic, Map};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::{Arc, RwLock};
+use std::time::SystemTime;
+
+/// Renders templates; cheap to clone, and clones share what they have read.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    roots: FileRoots,
+    cache: RwLock<Cache>,
+}
+
+/// By file and the name under which it is known; with the file's time and size, to see that it changed.
+type Cache = HashMap<(PathBuf, Arc<str>), (Stamp, Arc<Template>)>;
+type Stamp = (Option<SystemTime>, u64);
+
+/// What one rendering may see.
+#[derive(Clone)]
+pub struct RenderCx {
+    pub data: Arc<Data>,
+    pub caller: Arc<dyn Caller>,
+    pub saltenv: String,
+    /// The SLS being rendered; for a file's template, the SLS of the state that manages it.
+    pub sls: Option<String>,
+    /// Further variables, over all others: `context`, `defaults`, `name`, `user`, `mode`, `source`…
+    pub vars: Map,
+}
+
+impl RenderCx {
+    /// Makes a context without further variables, in the environment of the data.
+    pub fn new(data: Arc<Data>, caller: Arc<dyn Caller>) -> Self {
+        let saltenv = if data.saltenv.is_empty() { "base".to_owned() } else { data.saltenv.to_string() };
+        Self { data, caller, saltenv, sls: None, vars: Map::new() }
+    }
+}
+
+impl Engine {
+    /// Makes an engine over file roots.
+    pub fn new(roots: FileRoots) -> Self {
+        Self { shared: Arc::new(Shared { roots, cache: RwLock::default() }) }
+    }
+
+    /// Returns the file roots.
+    pub fn roots(&self) -> &FileRoots {
+        &self.shared.roots
+    }
+
+    /// Renders an SLS into nodes with positions.
+    pub fn render_sls(&self, sls: &str, cx: &RenderCx) -> Result<pipe::RenderedSls, Diagnostic> {
+        pipe::render_sls(self, sls, cx)
+    }
+
+    /// Renders an SLS file that is already found, under the name `file` for messages.
+    pub fn render_sls_file(&self, path: &Path, file: &str, cx: &RenderCx) -> Result<pipe::RenderedSls, Diagnostic> {
+        pipe::render_path(self, path, file, cx)
+    }
+
+    /// Renders a text that no file holds, through the pipe that its first line names, else the one given.
+    pub fn render_source(
+        &self,
+        text: &str,
+        name: &str,
+        pipe: &str,
+        cx: &RenderCx,
+    ) -> Result<pipe::RenderedSls, Diagnostic> {
+        pipe::render_source(self, text, name, pipe, cx)
+    }
+
+    /// Renders a text as `file.managed` does with `template: jinja`.
+    ///
+    /// `name` is what the text belongs to, for messages (a path on the minion); `file` is where it was written.
+    pub fn render_text(&self, text: &str, name: &str, file: &str, cx: &RenderCx) -> Result<String, Diagnostic> {
+        let head = format!("Unable to render {name}: ");
+        let template = lower::compile(file, text).map_err(|error| syntax_fail(*error).diagnostic(&head))?;
+        let base = self.base_scope(cx, file, None);
+        let mut vm = Vm::new(self, cx, base, Arc::new(template));
+        vm.render().map_err(|fail| fail.diagnostic(&head))?;
+        Ok(with_newline(vm.out, text))
+    }
+
+    /// Renders a file of the file roots.
+    pub fn render_file(&self, path: &str, cx: &RenderCx) -> Result<String, Diagnostic> {
+        let path = path.strip_prefix("salt://").unwrap_or(path);
+        let path = path.split_once("?saltenv=").map_or(path, |(path, _)| path);
+        let Some(full) = self.shared.roots.find(path, &cx.saltenv) else {
+            return Err(Diagnostic::error(format!("Source file salt://{path} not found in saltenv '{}'", cx.saltenv)));
+        };
+        let text = read(&full).map_err(|why| Diagnostic::error(format!("Unable to read {path}: {why}")))?;
+        self.render_text(&text, &format!("salt://{path}"), path, cx)
+    }
+
+    /// Returns the template of a path that an import or include names.
+    pub(crate) fn load(&self, path: &str, from: &str, cx: &RenderCx) -> R<Arc<Template>> {
+        let relative = path.starts_with("./") || path.starts_with("../");
+        let wanted = if relative {
+            format!("{}/{path}", from.rsplit_once('/').map_or("", |(dir, _)| dir))
+        } else {
+            path.to_owned()
+        };
+        let wanted = normal(&wanted);
+        let found = wanted.as_ref().and_then(|w| self.shared.roots.find(w, &cx.saltenv).map(|full| (w, full)));
+        let Some((name, full)) = found else {
+            let mut fail = Fail::new(Kind::Error, path);
+            fail.not_found = true;
+            fail.label = format!("no such file in saltenv '{}'", cx.saltenv);
+            let files = self.shared.roots.list_files(&cx.saltenv, "");
+            fail.hints.extend(corpus_core::suggest::did_you_mean(path, files.iter().map(String::as_str)));
+            return Err(fail);
+        };
+        self.template(&full, name)
+    }
+
+    /// Reads a template that no file holds.
+    pub(crate) fn compile(&self, file: &str, text: &str) -> R<Arc<Template>> {
+        lower::compile(file, text).map(Arc::new).map_err(|error| syntax_fail(*error))
+    }
+
+    /// Returns the template of a file, from the cache if the file is as it was.
+    pub(crate) fn template(&self, full: &Path, file: &str) -> R<Arc<Template>> {
+        let stamp = std::fs::metadata(full).map_or((None, 0), |meta| (meta.modified().ok(), meta.len()));
+        let key = (full.to_owned(), Arc::from(file));
+        {
+            let cache = self.shared.cache.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if let Some((_, template)) = cache.get(&key).filter(|(known, _)| *known == stamp) {
+                return Ok(template.clone());
+            }
+        }
+        let text = match read(full) {
+            Ok(text) => text,
+            Err(why) => return Err(Fail::new(Kind::Error, format!("cannot read {file}: {why}"))),
+        };
+        let template = Arc::new(lower::compile(file, &text).map_err(|error| syntax_fail(*error))?);
+        let mut cache = self.shared.cache.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        cache.insert(key, (stamp, template.clone()));
+        Ok(template)
+    }
+
+    /// Makes the variables that Salt gives every template.
+    pub(crate) fn base_scope(&self, cx: &RenderCx, file: &str, path: Option<&Path>) -> Rc<Scope> {
+        let scope = Scope::within(None);
+        let set = |name: &str, value: Val| scope.set(Sym::of(name), value);
+        set("salt", Val::obj(Obj::Salt));
+        set("grains", Val::from_core(&cx.data.grains));
+        set("pillar", Val::from_core(&cx.data.pillar));
+        set("opts", Val::from_core(&cx.data.opts));
+        set("saltenv", Val::str(&cx.saltenv));
+        set("env", Val::str(&cx.saltenv));
+        if let Some(sls) = &cx.sls {
+            set("sls", Val::str(sls));
+            let (slspath, template) = match path {
+                // Salt: the directory of the file, which for a template of a state is the SLS name's own.
+                Some(_) => (file.rsplit_once('/').map_or(String::new(), |(dir, _)| dir.to_owned()), Some(file)),
+                None => (sls.replace('.', "/"), None),
+            };
+            set("slspath", Val::str(&slspath));
+            set("slsdotpath", Val::str(slspath.replace('/', ".")));
+            set("slscolonpath", Val::str(slspath.replace('/', ":")));
+            set("sls_path", Val::str(slspath.replace('/', "_")));
+            if let (Some(template), Some(path)) = (template, path) {
+                set("tplpath", Val::str(path.to_string_lossy()));
+                set("tplfile", Val::str(template));
+                set("tpldir", Val::str(if slspath.is_empty() { "." } else { &slspath }));
+                set("tpldot", Val::str(slspath.replace('/', ".")));
+                set("tplroot", Val::str(slspath.split('/').next().unwrap_or_default()));
+            }
+        }
+        for (name, value) in &cx.vars {
+            if let Some(name) = name.as_str() {
+                set(name, Val::from_core(value));
+            }
+        }
+        scope
+    }
+}
+
+fn normal(path: &str) -> Option<String> {
+    let mut parts: Vec<&str> = vec![];
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => _ = parts.pop()?,
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+/// Reads a file as text; a byte order mark goes.
+pub(crate) fn read(path: &Path) -> Result<String, String> {
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+        format!("it is not UTF-8 (line {line})")
+    })?;
+    Ok(text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned))
+}
+
+/// Gives the result the last newline that the source has; Jinja drops it.
+pub(crate) fn with_newline(mut out: String, source: &str) -> String {
+    if source.ends_with('\n') {
+        out.push('\n');
+    }
+    out
+}
+
+/// Makes the error of a template that cannot be parsed.
+pub(crate) fn syntax_fail(error: lower::SyntaxError) -> Box<Fail> {
+    let at = error.at;
+    let line = error.template.pos(at).line;
+    Fail::new(Kind::Syntax, format!("{}; line {line}", error.message)).place(&Arc::new(error.template), at)
+}

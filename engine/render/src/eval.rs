@@ -1,0 +1,731 @@
+//! The evaluator: walks a [`Template`] and writes text, with Jinja2's scopes and StrictUndefined. Each piece of
+//! text remembers where it was written, so that a place in the result leads back to its source.
+
+use crate::args::Args;
+use crate::engine::{Engine, RenderCx};
+use crate::fail::{Fail, Kind, R, defined, err, undefined};
+use crate::tree::{Arg, Cmp, Expr, ExprKind, ForLoop, Lit, Load, MacroDef, Stmt, Sym, Target, Template};
+use crate::value::{Loop, Macro, Near, Obj, Scope, Undef, Val};
+use crate::{checks, filters, globals, methods, ops, show};
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::{Arc, LazyLock};
+
+/// How deep macros, imports and includes may nest.
+const DEPTH: usize = 200;
+
+/// When little of the stack is left, more is taken: a template's depth must not end the process.
+const RED_ZONE: usize = 192 * 1024;
+const STACK: usize = 4 * 1024 * 1024;
+
+pub(crate) static LOOP: LazyLock<Sym> = LazyLock::new(|| Sym::of("loop"));
+pub(crate) static CALLER: LazyLock<Sym> = LazyLock::new(|| Sym::of("caller"));
+pub(crate) static VARARGS: LazyLock<Sym> = LazyLock::new(|| Sym::of("varargs"));
+pub(crate) static KWARGS: LazyLock<Sym> = LazyLock::new(|| Sym::of("kwargs"));
+static SELF: LazyLock<Sym> = LazyLock::new(|| Sym::of("self"));
+static SUPER: LazyLock<Sym> = LazyLock::new(|| Sym::of("super"));
+
+/// Text from one place of a template; `frame` says which template, and from where it was called.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    pub out: u32,
+    pub at: u32,
+    pub frame: u32,
+    /// The text is copied from the source byte for byte.
+    pub literal: bool,
+}
+
+/// A template at work, and the place in its caller.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    pub template: Arc<Template>,
+    pub parent: Option<(u32, u32)>,
+}
+
+type BlockBody = (Arc<Template>, Arc<Vec<Stmt>>);
+
+pub(crate) enum Flow {
+    Next,
+    Break,
+    Continue,
+}
+
+/// One rendering.
+pub struct Vm<'e> {
+    pub engine: &'e Engine,
+    pub cx: &'e RenderCx,
+    /// The variables of the context: `salt`, `grains`, `pillar`…
+    pub base: Rc<Scope>,
+    pub out: String,
+    pub marks: Vec<Mark>,
+    pub frames: Vec<Frame>,
+    frame: u32,
+    marking: bool,
+    pub(crate) template: Arc<Template>,
+    pub(crate) modules: HashMap<Arc<str>, Val>,
+    /// The versions of each block, the most derived first.
+    blocks: HashMap<Arc<str>, Vec<BlockBody>>,
+    parent: Option<Arc<Template>>,
+    operands: Vec<Val>,
+    depth: usize,
+    pub(crate) salt_modules: Option<HashSet<String>>,
+}
+
+impl<'e> Vm<'e> {
+    /// Makes a rendering of a template.
+    pub fn new(engine: &'e Engine, cx: &'e RenderCx, base: Rc<Scope>, template: Arc<Template>) -> Self {
+        Self {
+            engine,
+            cx,
+            base,
+            out: String::with_capacity(template.source.len()),
+            marks: vec![],
+            frames: vec![Frame { template: template.clone(), parent: None }],
+            frame: 0,
+            marking: true,
+            template,
+            modules: HashMap::new(),
+            blocks: HashMap::new(),
+            parent: None,
+            operands: vec![],
+            depth: 0,
+            salt_modules: None,
+        }
+    }
+
+    /// Renders.
+    pub fn render(&mut self) -> R<()> {
+        let template = self.template.clone();
+        let scope = Scope::within(Some(self.base.clone()));
+        self.template_body(&template, &scope)
+    }
+
+    fn template_body(&mut self, template: &Arc<Template>, scope: &Rc<Scope>) -> R<()> {
+        self.stmts(&template.body, scope)?;
+        // `extends`: what the child wrote outside of its blocks is dropped, then the parent runs.
+        while let Some(parent) = self.parent.take() {
+            self.out.clear();
+            self.marks.clear();
+            self.frames.push(Frame { template: parent.clone(), parent: None });
+            self.frame = self.frames.len() as u32 - 1;
+            self.template = parent.clone();
+            self.stmts(&parent.body, scope)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn stmts(&mut self, stmts: &[Stmt], scope: &Rc<Scope>) -> R<Flow> {
+        stacker::maybe_grow(RED_ZONE, STACK, || self.each_stmt(stmts, scope))
+    }
+
+    fn each_stmt(&mut self, stmts: &[Stmt], scope: &Rc<Scope>) -> R<Flow> {
+        for stmt in stmts {
+            match self.stmt(stmt, scope)? {
+                Flow::Next => {}
+                flow => return Ok(flow),
+            }
+        }
+        Ok(Flow::Next)
+    }
+
+    fn mark(&mut self, at: u32, literal: bool) {
+        if self.marking {
+            self.marks.push(Mark { out: self.out.len() as u32, at, frame: self.frame, literal });
+        }
+    }
+
+    pub(crate) fn placed<T>(&self, result: R<T>, at: u32) -> R<T> {
+        result.map_err(|fail| fail.place(&self.template, at))
+    }
+
+    fn stmt(&mut self, stmt: &Stmt, scope: &Rc<Scope>) -> R<Flow> {
+        match stmt {
+            Stmt::Raw(text, at) => {
+                self.mark(*at, true);
+                self.out.push_str(text);
+            }
+            Stmt::Emit(expr) => self.emit(expr, scope)?,
+            Stmt::Do(expr) => _ = self.eval(expr, scope)?,
+            Stmt::Set(target, expr) => {
+                let value = self.eval(expr, scope)?;
+                let done = self.assign(target, value, scope);
+                self.placed(done, expr.at)?;
+            }
+            Stmt::SetBlock(target, filter, body, at) => {
+                let inner = Scope::within(Some(scope.clone()));
+                let text = self.capture(|vm| vm.stmts(body, &inner).map(|_| ()))?;
+                let mut value = Val::Str(text.into());
+                if let Some(filter) = filter {
+                    value = self.filtered(filter, value, scope)?;
+                }
+                let done = self.assign(target, value, scope);
+                self.placed(done, *at)?;
+            }
+            Stmt::If(arms, otherwise) => {
+                for (condition, body) in arms {
+                    if self.test(condition, scope)? {
+                        return self.stmts(body, scope);
+                    }
+                }
+                return self.stmts(otherwise, scope);
+            }
+            Stmt::For(l) => {
+                let items = self.eval(&l.iter, scope)?;
+                self.for_loop(l, items, scope, 0)?;
+            }
+            Stmt::With(sets, body) => {
+                let inner = Scope::within(Some(scope.clone()));
+                for (target, expr) in sets {
+                    let value = self.eval(expr, scope)?;
+                    let done = self.assign(target, value, &inner);
+                    self.placed(done, expr.at)?;
+                }
+                return self.stmts(body, &inner);
+            }
+            Stmt::Scope(body) => {
+                let inner = Scope::within(Some(scope.clone()));
+                return self.stmts(body, &inner);
+            }
+            Stmt::FilterBlock(filter, body) => {
+                let inner = Scope::within(Some(scope.clone()));
+                let text = self.capture(|vm| vm.stmts(body, &inner).map(|_| ()))?;
+                let value = self.filtered(filter, Val::Str(text.into()), scope)?;
+                self.mark(filter.at, false);
+                let done = show::emit(&mut self.out, &value);
+                self.placed(done, filter.at)?;
+            }
+            Stmt::Macro(def, name) => {
+                let value = self.make_macro(def, scope);
+                scope.set(*name, value);
+            }
+            Stmt::CallBlock { call, body } => {
+                let caller = self.make_macro(body, scope);
+                let ExprKind::Call(callee, args) = &call.kind else { return Ok(Flow::Next) };
+                let callee = self.eval(callee, scope)?;
+                let mut args = self.args(args, scope)?;
+                args.named.push(("caller".into(), caller));
+                self.emit_call(&callee, args, call.at)?;
+            }
+            Stmt::Include { name, ignore_missing, context } => {
+                self.include(name, *ignore_missing, *context, scope)?;
+            }
+            Stmt::Import { from, target, context } => {
+                let module = self.import(from, *context, scope)?;
+                scope.set(*target, module);
+            }
+            Stmt::FromImport { from, names, context } => {
+                let module = self.import(from, *context, scope)?;
+                if let Val::Obj(obj) = &module
+                    && let Obj::Module(m) = &**obj
+                {
+                    for (name, target) in names {
+                        let value = m.scope.own(*name).unwrap_or_else(|| {
+                            let shown = name.name();
+                            Val::Undef(Rc::new(Undef {
+                                message: format!(
+                                    "the template {} (imported on line {}) does not export the requested name {}",
+                                    corpus_core::python::quoted(&m.name),
+                                    self.template.pos(from.at).line,
+                                    corpus_core::python::quoted(&shown),
+                                ),
+                                name: shown,
+                                near: Near::Scope(m.scope.clone()),
+                            }))
+                        });
+                        scope.set(*target, value);
+                    }
+                }
+            }
+            Stmt::ImportData { from, target, load, context } => {
+                let module = self.import(from, *context, scope)?;
+                let text = Val::Str(show::text(&module)?);
+                let filter = match load {
+                    Load::Yaml => "load_yaml",
+                    Load::Json => "load_json",
+                    Load::Text => "load_text",
+                };
+                let value = filters::call(self, filter, &text, &Args::default());
+                let value = self.placed(value, from.at)?;
+                scope.set(*target, value);
+            }
+            Stmt::Block(name, body, at) => {
+                let own = (self.template.clone(), body.clone());
+                let versions = self.blocks.entry(name.clone()).or_default();
+                if !versions.iter().any(|(_, b)| Arc::ptr_eq(b, body)) {
+                    versions.push(own);
+                }
+                if self.parent.is_none() {
+                    return self.block(name, 0, scope, *at).map(|()| Flow::Next);
+                }
+            }
+            Stmt::Extends(name) => {
+                let value = self.eval(name, scope)?;
+                let path = show::text(&value);
+                let path = self.placed(path, name.at)?;
+                self.parent = Some(self.load(&path, name.at)?);
+            }
+            Stmt::Break => return Ok(Flow::Break),
+            Stmt::Continue => return Ok(Flow::Continue),
+        }
+        Ok(Flow::Next)
+    }
+
+    fn block(&mut self, name: &Arc<str>, up: usize, scope: &Rc<Scope>, at: u32) -> R<()> {
+        let Some((template, body)) = self.blocks.get(name).and_then(|v| v.get(up)).cloned() else {
+            let message = format!("there is no parent block called {}.", corpus_core::python::quoted(name));
+            return Err(Fail::new(Kind::Undefined, message).place(&self.template, at));
+        };
+        let inner = Scope::within(Some(scope.clone()));
+        inner.set(*SUPER, Val::obj(Obj::Block(name.clone(), up + 1)));
+        inner.set(*SELF, Val::obj(Obj::SelfBlocks));
+        self.within(template, at, "in this block", |vm| vm.stmts(&body, &inner).map(|_| ()))
+    }
+
+    /// Runs something of another template, called at `at` of this one.
+    pub(crate) fn within<T>(
+        &mut self,
+        template: Arc<Template>,
+        at: u32,
+        how: &str,
+        work: impl FnOnce(&mut Self) -> R<T>,
+    ) -> R<T> {
+        if self.depth >= DEPTH {
+            return Err(Fail::new(Kind::Error, "maximum recursion depth exceeded").place(&self.template, at));
+        }
+        self.depth += 1;
+        let caller = std::mem::replace(&mut self.template, template.clone());
+        let frame = self.frame;
+        if self.marking {
+            self.frames.push(Frame { template, parent: Some((frame, at)) });
+            self.frame = self.frames.len() as u32 - 1;
+        }
+        let done = work(self);
+        self.depth -= 1;
+        self.frame = frame;
+        self.template = caller;
+        done.map_err(|mut fail| {
+            if fail.at.is_some() {
+                fail.chain.push((self.template.clone(), at, how.to_owned()));
+            }
+            fail
+        })
+    }
+
+    pub(crate) fn capture(&mut self, work: impl FnOnce(&mut Self) -> R<()>) -> R<String> {
+        let out = std::mem::take(&mut self.out);
+        let marking = std::mem::replace(&mut self.marking, false);
+        let done = work(self);
+        self.marking = marking;
+        let text = std::mem::replace(&mut self.out, out);
+        done.map(|()| text)
+    }
+
+    fn filtered(&mut self, filter: &Expr, value: Val, scope: &Rc<Scope>) -> R<Val> {
+        self.operands.push(value);
+        let result = self.eval(filter, scope);
+        self.operands.pop();
+        result
+    }
+
+    fn emit(&mut self, expr: &Expr, scope: &Rc<Scope>) -> R<()> {
+        if let ExprKind::Call(callee, args) = &expr.kind {
+            if let Some(value) = self.method_call(callee, args, scope)? {
+                return self.emit_value(&value, expr.at);
+            }
+            if let ExprKind::Var(_) | ExprKind::Attr(..) = callee.kind {
+                let value = self.eval(callee, scope)?;
+                let args = self.args(args, scope)?;
+                return self.emit_call(&value, args, expr.at);
+            }
+        }
+        let value = self.eval(expr, scope)?;
+        self.emit_value(&value, expr.at)
+    }
+
+    fn emit_value(&mut self, value: &Val, at: u32) -> R<()> {
+        self.mark(at, false);
+        let done = show::emit(&mut self.out, value);
+        self.placed(done, at)
+    }
+
+    /// Calls something and writes the result; a macro writes straight into our text.
+    fn emit_call(&mut self, callee: &Val, args: Args, at: u32) -> R<()> {
+        if let Val::Obj(obj) = callee
+            && let Obj::Macro(m) = &**obj
+        {
+            return self.run_macro(m, args, at);
+        }
+        let value = self.call(callee, args, at)?;
+        self.emit_value(&value, at)
+    }
+
+    fn assign(&mut self, target: &Target, value: Val, scope: &Rc<Scope>) -> R<()> {
+        match target {
+            Target::Name(name) => scope.set(*name, value),
+            Target::Attr(base, name) => {
+                let base = self.eval(base, scope)?;
+                match &base {
+                    Val::Obj(obj) if matches!(**obj, Obj::Namespace(_)) => {
+                        if let Obj::Namespace(dict) = &**obj {
+                            dict.insert(Val::Str(name.clone()), value);
+                        }
+                    }
+                    other => {
+                        defined(other)?;
+                        return Err(Fail::new(Kind::Syntax, "cannot assign attribute on non-namespace object")
+                            .hint("use `{% do x.update({'key': value}) %}` to change a dict"));
+                    }
+                }
+            }
+            Target::Many(targets) => {
+                let items = match &value {
+                    Val::Undef(undef) => return Err(undefined(undef)),
+                    value => match value.iterate() {
+                        Some(items) => items,
+                        None => return err(format!("cannot unpack non-iterable {} object", value.type_name())),
+                    },
+                };
+                let wanted = targets.len();
+                if items.len() > wanted {
+                    return err(format!("too many values to unpack (expected {wanted})"));
+                }
+                if items.len() < wanted {
+                    return err(format!("not enough values to unpack (expected {wanted}, got {})", items.len()));
+                }
+                for (target, item) in targets.iter().zip(items) {
+                    self.assign(target, item, scope)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn for_loop(&mut self, l: &Arc<ForLoop>, iterable: Val, scope: &Rc<Scope>, depth: usize) -> R<()> {
+        let items = ops::iterate(&iterable);
+        let mut items = self.placed(items, l.iter.at)?;
+        let mut inner = Scope::within(Some(scope.clone()));
+        if let Some(filter) = &l.filter {
+            let mut kept = Vec::with_capacity(items.len());
+            for item in items {
+                let done = self.assign(&l.target, item.clone(), &inner);
+                self.placed(done, l.iter.at)?;
+                if self.test(filter, &inner)? {
+                    kept.push(item);
+                }
+            }
+            items = kept;
+        }
+        if items.is_empty() {
+            return self.stmts(&l.otherwise, scope).map(|_| ());
+        }
+        let count = items.len();
+        let looped = Rc::new(Obj::Loop(Loop {
+            items,
+            index: Cell::new(0),
+            depth,
+            last_changed: RefCell::new(None),
+            code: l.recursive.then(|| (self.template.clone(), l.clone(), scope.clone())),
+        }));
+        let Obj::Loop(state) = &*looped else { return Ok(()) };
+        for i in 0..count {
+            state.index.set(i);
+            // A macro or module of the body may hold on to its scope; else it is used again.
+            if Rc::strong_count(&inner) == 1 {
+                inner.vars.borrow_mut().clear();
+            } else {
+                inner = Scope::within(Some(scope.clone()));
+            }
+            inner.vars.borrow_mut().push((*LOOP, Val::Obj(looped.clone())));
+            let done = self.assign(&l.target, state.items[i].clone(), &inner);
+            self.placed(done, l.iter.at)?;
+            match self.stmts(&l.body, &inner)? {
+                Flow::Break => break,
+                Flow::Continue | Flow::Next => {}
+            }
+        }
+        // The scope holds `loop`, which may hold the scope.
+        if Rc::strong_count(&inner) == 1 {
+            inner.vars.borrow_mut().clear();
+        }
+        Ok(())
+    }
+
+    fn make_macro(&self, def: &Arc<MacroDef>, scope: &Rc<Scope>) -> Val {
+        Val::obj(Obj::Macro(Macro { template: self.template.clone(), def: def.clone(), scope: scope.clone() }))
+    }
+
+    pub(crate) fn test(&mut self, expr: &Expr, scope: &Rc<Scope>) -> R<bool> {
+        let value = self.eval(expr, scope)?;
+        match &value {
+            Val::Bool(b) => Ok(*b),
+            Val::Undef(_) => self.placed(defined(&value), expr.at).map(|()| false),
+            other => Ok(other.truthy()),
+        }
+    }
+
+    /// Computes an expression.
+    pub fn eval(&mut self, expr: &Expr, scope: &Rc<Scope>) -> R<Val> {
+        match &expr.kind {
+            ExprKind::Lit(Lit::Str(s)) => Ok(Val::Str(s.clone())),
+            _ => stacker::maybe_grow(RED_ZONE, STACK, || self.compute(expr, scope)),
+        }
+    }
+
+    fn compute(&mut self, expr: &Expr, scope: &Rc<Scope>) -> R<Val> {
+        Ok(match &expr.kind {
+            ExprKind::Lit(lit) => match lit {
+                Lit::None => Val::None,
+                Lit::Bool(b) => Val::Bool(*b),
+                Lit::Int(i) => Val::Int(*i),
+                Lit::Float(x) => Val::Float(*x),
+                Lit::Str(s) => Val::Str(s.clone()),
+            },
+            ExprKind::Var(name) => match scope.get(*name).or_else(|| globals::find(*name)) {
+                Some(value) => value,
+                None if *name == *SELF => Val::obj(Obj::SelfBlocks),
+                None => {
+                    let name = name.name();
+                    let message = format!("{} is undefined", corpus_core::python::quoted(&name));
+                    Val::Undef(Rc::new(Undef { message, name, near: Near::Scope(scope.clone()) }))
+                }
+            },
+            ExprKind::List(items) => Val::list(self.all(items, scope)?),
+            ExprKind::Tuple(items) => Val::tuple(self.all(items, scope)?),
+            ExprKind::Dict(entries) => {
+                let mut dict = crate::value::Entries::default();
+                for (key, value) in entries {
+                    let k = self.eval(key, scope)?;
+                    let fine = ops::hashable(&k);
+                    self.placed(fine, key.at)?;
+                    dict.insert(crate::value::Key(k), self.eval(value, scope)?);
+                }
+                Val::Dict(crate::value::Dict::new(dict))
+            }
+            ExprKind::Attr(base, name) => {
+                let value = self.eval(base, scope)?;
+                let found = self.attr(&value, name);
+                self.placed(found, if let Val::Undef(_) = value { base.at } else { expr.at })?
+            }
+            ExprKind::Item(base, key) => {
+                let value = self.eval(base, scope)?;
+                let key = self.eval(key, scope)?;
+                let found = self.item(&value, &key);
+                self.placed(found, if let Val::Undef(_) = value { base.at } else { expr.at })?
+            }
+            ExprKind::Slice(base, parts) => {
+                let base = self.eval(base, scope)?;
+                let mut bounds = [Val::None, Val::None, Val::None];
+                for (bound, part) in bounds.iter_mut().zip(parts.iter()) {
+                    if let Some(part) = part {
+                        *bound = self.eval(part, scope)?;
+                    }
+                }
+                let sliced = ops::slice(&base, &bounds[0], &bounds[1], &bounds[2]);
+                self.placed(sliced, expr.at)?
+            }
+            ExprKind::Call(callee, args) => match self.method_call(callee, args, scope)? {
+                Some(value) => value,
+                None => {
+                    let callee = self.eval(callee, scope)?;
+                    let args = self.args(args, scope)?;
+                    self.call(&callee, args, expr.at)?
+                }
+            },
+            ExprKind::Filter(operand, name, args) => {
+                let value = match operand {
+                    Some(operand) => self.eval(operand, scope)?,
+                    None => self.operands.last().cloned().unwrap_or(Val::None),
+                };
+                let args = self.args(args, scope)?;
+                let result = filters::call(self, name, &value, &args);
+                self.placed(result, expr.at)?
+            }
+            ExprKind::Test(operand, name, args) => {
+                let value = self.eval(operand, scope)?;
+                let args = self.args(args, scope)?;
+                let result = checks::check(name, &value, &args);
+                Val::Bool(self.placed(result, expr.at)?)
+            }
+            ExprKind::Not(operand) => Val::Bool(!self.test(operand, scope)?),
+            ExprKind::Neg(operand) => {
+                let value = self.eval(operand, scope)?;
+                let result = ops::negate(&value);
+                self.placed(result, expr.at)?
+            }
+            ExprKind::And(a, b) => {
+                let left = self.eval(a, scope)?;
+                self.placed(defined(&left), a.at)?;
+                if left.truthy() { self.eval(b, scope)? } else { left }
+            }
+            ExprKind::Or(a, b) => {
+                let left = self.eval(a, scope)?;
+                self.placed(defined(&left), a.at)?;
+                if left.truthy() { left } else { self.eval(b, scope)? }
+            }
+            ExprKind::Bin(op, a, b) => {
+                let left = self.eval(a, scope)?;
+                let right = self.eval(b, scope)?;
+                let result = ops::binary(*op, &left, &right);
+                self.placed(result, expr.at)?
+            }
+            ExprKind::Concat(parts) => {
+                let mut text = String::new();
+                for part in parts {
+                    match self.eval(part, scope)? {
+                        Val::Str(s) => text.push_str(&s),
+                        other => {
+                            let shown = show::text(&other);
+                            text.push_str(&self.placed(shown, part.at)?);
+                        }
+                    }
+                }
+                Val::Str(text.into())
+            }
+            ExprKind::Compare(first, rest) => {
+                let mut left = self.eval(first, scope)?;
+                for (op, right) in rest {
+                    let value = self.eval(right, scope)?;
+                    let at = if let Val::Undef(_) = left { first.at } else { right.at };
+                    let result = match (&left, &value) {
+                        (Val::Str(name), Val::Obj(obj)) if matches!(**obj, Obj::Salt) => match op {
+                            Cmp::In => Ok(self.cx.caller.has(name)),
+                            Cmp::NotIn => Ok(!self.cx.caller.has(name)),
+                            _ => ops::compare(*op, &left, &value),
+                        },
+                        _ => ops::compare(*op, &left, &value),
+                    };
+                    if !self.placed(result, at)? {
+                        return Ok(Val::Bool(false));
+                    }
+                    left = value;
+                }
+                Val::Bool(true)
+            }
+            ExprKind::If(condition, yes, no) => {
+                if self.test(condition, scope)? {
+                    self.eval(yes, scope)?
+                } else if let Some(no) = no {
+                    self.eval(no, scope)?
+                } else {
+                    let line = self.template.pos(expr.at).line;
+                    Val::lenient(format!(
+                        "the inline if-expression on line {line} evaluated to false and no else section was defined."
+                    ))
+                }
+            }
+        })
+    }
+
+    fn all(&mut self, exprs: &[Expr], scope: &Rc<Scope>) -> R<Vec<Val>> {
+        exprs.iter().map(|e| self.eval(e, scope)).collect()
+    }
+
+    pub(crate) fn args(&mut self, args: &[Arg], scope: &Rc<Scope>) -> R<Args> {
+        let mut out = Args { pos: Vec::with_capacity(args.len()), named: vec![] };
+        for arg in args {
+            match arg {
+                Arg::Pos(e) => out.pos.push(self.eval(e, scope)?),
+                Arg::Named(name, e) => out.named.push((name.clone(), self.eval(e, scope)?)),
+                Arg::Splat(e) => {
+                    let value = self.eval(e, scope)?;
+                    let items = ops::iterate(&value);
+                    out.pos.extend(self.placed(items, e.at)?);
+                }
+                Arg::NamedSplat(e) => {
+                    let value = self.eval(e, scope)?;
+                    self.placed(defined(&value), e.at)?;
+                    let Val::Dict(dict) = &value else {
+                        let message = format!("argument after ** must be a mapping, not {}", value.type_name());
+                        return Err(Fail::new(Kind::Error, message).place(&self.template, e.at));
+                    };
+                    for (key, value) in dict.items() {
+                        match key {
+                            Val::Str(name) => out.named.push((name, value)),
+                            _ => {
+                                return Err(
+                                    Fail::new(Kind::Error, "keywords must be strings").place(&self.template, e.at)
+                                );
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// Calls `value.method(…)` of Python's types without making the bound method first.
+    fn method_call(&mut self, callee: &Expr, args: &[Arg], scope: &Rc<Scope>) -> R<Option<Val>> {
+        let ExprKind::Attr(base, name) = &callee.kind else { return Ok(None) };
+        // Only a plain base may be computed twice; anything else is computed by the caller of this.
+        let base_value = match &base.kind {
+            ExprKind::Var(sym) => match scope.get(*sym) {
+                Some(value) => value,
+                None => return Ok(None),
+            },
+            _ => return self.method_call_of(base, name, args, scope, callee.at).map(Some),
+        };
+        if !methods::has(&base_value, name) || matches!(&base_value, Val::Obj(o) if matches!(**o, Obj::Salt)) {
+            return Ok(None);
+        }
+        let args = self.args(args, scope)?;
+        let result = methods::call(&base_value, name, &args);
+        self.placed(result, callee.at).map(Some)
+    }
+
+    fn method_call_of(&mut self, base: &Expr, name: &Arc<str>, args: &[Arg], scope: &Rc<Scope>, at: u32) -> R<Val> {
+        let value = self.eval(base, scope)?;
+        if methods::has(&value, name) && !matches!(&value, Val::Obj(o) if matches!(**o, Obj::Salt)) {
+            let args = self.args(args, scope)?;
+            let result = methods::call(&value, name, &args);
+            return self.placed(result, at);
+        }
+        let callee = self.attr(&value, name);
+        let callee = self.placed(callee, if let Val::Undef(_) = value { base.at } else { at })?;
+        let args = self.args(args, scope)?;
+        self.call(&callee, args, at)
+    }
+
+    /// Calls a value.
+    pub fn call(&mut self, callee: &Val, args: Args, at: u32) -> R<Val> {
+        let obj = match callee {
+            Val::Obj(obj) => obj.clone(),
+            Val::Undef(undef) => return Err(undefined(undef).place(&self.template, at)),
+            other => {
+                let message = format!("'{}' object is not callable", other.type_name());
+                return Err(Fail::new(Kind::Error, message).place(&self.template, at));
+            }
+        };
+        let result = match &*obj {
+            Obj::Macro(m) => return self.capture(|vm| vm.run_macro(m, args, at)).map(|text| Val::Str(text.into())),
+            Obj::Method(receiver, name) => match receiver {
+                Val::Obj(o) if matches!(**o, Obj::Salt) => self.salt_method(name, &args),
+                receiver => methods::call(receiver, name, &args),
+            },
+            Obj::Function(name) => globals::call(self, name, &args),
+            Obj::SaltFunction(name) => self.call_salt(name, &args),
+            Obj::Joiner(sep, used) => Ok(if used.replace(true) { sep.clone() } else { Val::str("") }),
+            Obj::Block(name, up) => {
+                let scope = Scope::within(Some(self.base.clone()));
+                return self.capture(|vm| vm.block(name, *up, &scope, at)).map(|text| Val::Str(text.into()));
+            }
+            Obj::Loop(l) => match &l.code {
+                Some((template, code, scope)) => {
+                    let (template, code, scope, depth) = (template.clone(), code.clone(), scope.clone(), l.depth + 1);
+                    let items = args.pos.first().cloned().unwrap_or(Val::None);
+                    return self
+                        .capture(|vm| {
+                            vm.within(template, at, "the loop recurses here", |vm| {
+                                vm.for_loop(&code, items, &scope, depth)
+                            })
+                        })
+                        .map(|text| Val::Str(text.into()));
+                }
+                None => err("The loop must have the 'recursive' marker to be called recursively."),
+            },
+            _ => err(format!("'{}' object is not callable", callee.type_name())),
+        };
+        self.placed(result, at)
+    }
+}

@@ -1,0 +1,246 @@
+//! The render pipe: which renderers an SLS asks for in its `#!` line, and the result with its way back to
+//! the source.
+
+use crate::engine::{Engine, RenderCx, read, with_newline};
+use crate::eval::{Frame, Mark, Vm};
+use crate::tree::Template;
+use crate::yaml;
+use corpus_core::{Diagnostic, Node, Pos, Span};
+use std::path::Path;
+use std::sync::Arc;
+
+/// An SLS after rendering.
+#[derive(Clone)]
+pub struct RenderedSls {
+    /// The file, relative to the file roots.
+    pub file: Arc<str>,
+    pub node: Node,
+    /// What the templates gave, before YAML.
+    pub text: Arc<str>,
+    trace: Arc<Trace>,
+}
+
+/// From each piece of rendered text to the place that wrote it.
+#[derive(Default)]
+struct Trace {
+    marks: Vec<Mark>,
+    frames: Vec<Frame>,
+    lines: Vec<u32>,
+}
+
+impl RenderedSls {
+    /// Returns the place in the template that wrote what stands at a position of the text.
+    pub fn locate(&self, pos: Pos) -> Span {
+        self.chain(pos).into_iter().next().unwrap_or_else(|| Span::new(self.file.clone(), pos))
+    }
+
+    /// Returns that place and where it was called from: macro, include, SLS.
+    pub fn chain(&self, pos: Pos) -> Vec<Span> {
+        self.trace.chain(&self.text, pos)
+    }
+
+    /// Returns a line of a template that took part, for excerpts.
+    pub fn source_line(&self, file: &str, line: u32) -> Option<Arc<str>> {
+        let frame = self.trace.frames.iter().find(|frame| *frame.template.file == *file);
+        match frame {
+            Some(frame) => frame.template.line(line).map(Arc::from),
+            None if *self.file == *file => self.text.lines().nth(line.checked_sub(1)? as usize).map(Arc::from),
+            None => None,
+        }
+    }
+}
+
+impl Trace {
+    fn chain(&self, text: &str, pos: Pos) -> Vec<Span> {
+        let Some(start) = pos.line.checked_sub(1).and_then(|i| self.lines.get(i as usize)) else { return vec![] };
+        let line = text[*start as usize..].lines().next().unwrap_or_default();
+        let within: usize = line.chars().take(pos.col.saturating_sub(1) as usize).map(char::len_utf8).sum();
+        let offset = start + within as u32;
+        let i = self.marks.partition_point(|mark| mark.out <= offset);
+        let Some(mark) = i.checked_sub(1).and_then(|i| self.marks.get(i)) else { return vec![] };
+        let at = if mark.literal { mark.at + (offset - mark.out) } else { mark.at };
+        let mut spans = vec![];
+        let mut here = Some((mark.frame, at));
+        while let Some((frame, at)) = here {
+            let Some(frame) = self.frames.get(frame as usize) else { break };
+            spans.push(frame.template.span(at));
+            here = frame.parent;
+        }
+        spans
+    }
+}
+
+/// Renders an SLS by name.
+pub fn render_sls(engine: &Engine, sls: &str, cx: &RenderCx) -> Result<RenderedSls, Diagnostic> {
+    let Some((path, file)) = engine.roots().sls_path(sls, &cx.saltenv) else {
+        let known = engine.roots().list_sls(&cx.saltenv);
+        return Err(Diagnostic::error(format!("No matching sls found for '{sls}' in env '{}'", cx.saltenv))
+            .maybe_hint(corpus_core::suggest::did_you_mean(sls, known.iter().map(String::as_str))));
+    };
+    let cx = RenderCx { sls: Some(sls.to_owned()), ..cx.clone() };
+    render_path(engine, &path, &file, &cx)
+}
+
+/// The steps of a pipe that are built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Jinja,
+    Yaml,
+    Json,
+}
+
+/// Renders an SLS file.
+pub fn render_path(engine: &Engine, path: &Path, file: &str, cx: &RenderCx) -> Result<RenderedSls, Diagnostic> {
+    let sls = cx.sls.as_deref().unwrap_or(file);
+    let head = format!("Rendering SLS '{}:{sls}' failed: ", cx.saltenv);
+    let source = read(path).map_err(|why| Diagnostic::error(format!("{head}{why}")).at(Span::new(file, Pos::default()), ""))?;
+    let asked = steps(&source).map_err(|refusal| refused(refusal, &head, file, &source))?;
+    let template = match asked.contains(&Step::Jinja) {
+        true => Some(engine.template(path, file).map_err(|fail| fail.diagnostic(&head))?),
+        false => None,
+    };
+    run(engine, &asked, template, Some(path), file, &head, source, cx)
+}
+
+/// Renders a text that no file holds.
+pub fn render_source(engine: &Engine, text: &str, name: &str, pipe: &str, cx: &RenderCx) -> Result<RenderedSls, Diagnostic> {
+    let head = format!("Rendering '{name}' failed: ");
+    let line = if text.starts_with("#!") { text.to_owned() } else { format!("#!{pipe}") };
+    let asked = steps(&line).map_err(|refusal| refused(refusal, &head, name, text))?;
+    let template = match asked.contains(&Step::Jinja) {
+        true => Some(engine.compile(name, text).map_err(|fail| fail.diagnostic(&head))?),
+        false => None,
+    };
+    run(engine, &asked, template, None, name, &head, text.to_owned(), cx)
+}
+
+fn refused((message, hint): Refusal, head: &str, file: &str, source: &str) -> Diagnostic {
+    Diagnostic::error(format!("{head}{message}"))
+        .at(Span::new(file, Pos::new(1, 1)), "")
+        .maybe_hint(hint)
+        .with_excerpts(&|_, _| source.lines().next().map(Arc::from))
+}
+
+/// Takes a source through the steps of its pipe.
+#[expect(clippy::too_many_arguments, reason = "one caller per kind of source")]
+fn run(
+    engine: &Engine,
+    steps: &[Step],
+    template: Option<Arc<Template>>,
+    path: Option<&Path>,
+    file: &str,
+    head: &str,
+    source: String,
+    cx: &RenderCx,
+) -> Result<RenderedSls, Diagnostic> {
+    let mut trace = Trace::default();
+    let mut text = source.clone();
+    if let Some(template) = template {
+        let base = engine.base_scope(cx, file, path);
+        let mut vm = Vm::new(engine, cx, base, template);
+        vm.render().map_err(|fail| fail.diagnostic(head))?;
+        text = with_newline(std::mem::take(&mut vm.out), &source);
+        trace.marks = std::mem::take(&mut vm.marks);
+        trace.frames = std::mem::take(&mut vm.frames);
+    } else if text.contains('\r') {
+        text = text.replace("\r\n", "\n");
+    }
+    trace.lines = std::iter::once(0).chain(text.match_indices('\n').map(|(i, _)| i as u32 + 1)).collect();
+    let mut rendered =
+        RenderedSls { file: file.into(), node: Node::default(), text: text.into(), trace: Arc::new(trace) };
+    rendered.node = match steps.last() {
+        Some(Step::Json) => {
+            let body = strip_shebang(&rendered.text);
+            let value = serde_json::from_str::<corpus_core::Value>(&body).map_err(|error| {
+                let pos = Pos::new(error.line() as u32, error.column() as u32);
+                data_error(&rendered, head, pos, &error.to_string(), &[])
+            })?;
+            Node::from_value(&value, Pos::new(1, 1))
+        }
+        _ => yaml::parse(&rendered.text)
+            .map_err(|error| data_error(&rendered, head, error.pos, &error.message, &error.hints))?,
+    };
+    Ok(rendered)
+}
+
+/// Keeps line numbers: the `#!` line becomes an empty one.
+fn strip_shebang(text: &str) -> String {
+    match text.strip_prefix("#!") {
+        Some(rest) => rest[rest.find('\n').unwrap_or(rest.len())..].to_owned(),
+        None => text.to_owned(),
+    }
+}
+
+fn data_error(rendered: &RenderedSls, head: &str, pos: Pos, message: &str, hints: &[String]) -> Diagnostic {
+    let mut diagnostic = Diagnostic::error(format!("{head}{message}"));
+    let chain = rendered.chain(pos);
+    let shown = rendered.text.lines().nth(pos.line.saturating_sub(1) as usize).unwrap_or_default();
+    if chain.is_empty() {
+        diagnostic = diagnostic.at(Span::new(rendered.file.clone(), pos), "");
+    }
+    for (i, span) in chain.into_iter().enumerate() {
+        let line = rendered.source_line(&span.file, span.line);
+        // Where a template computed the line, show what it computed.
+        let text = match (i, line) {
+            (0, Some(line)) if line.trim_end() != shown.trim_end() => format!("rendered as `{}`", shown.trim()),
+            (0, _) => String::new(),
+            _ => "from here".to_owned(),
+        };
+        diagnostic = diagnostic.at(span, text);
+    }
+    for hint in hints {
+        diagnostic = diagnostic.hint(hint.clone());
+    }
+    diagnostic.with_excerpts(&|file, line| rendered.source_line(file, line))
+}
+
+type Refusal = (String, Option<String>);
+
+fn steps(source: &str) -> Result<Vec<Step>, Refusal> {
+    let first = source.lines().next().unwrap_or_default();
+    let Some(line) = first.strip_prefix("#!").filter(|line| !line.starts_with('/')) else {
+        return Ok(vec![Step::Jinja, Step::Yaml]);
+    };
+    let mut steps = vec![];
+    for part in line.split('|') {
+        let mut words = part.split_whitespace();
+        let name = words.next().unwrap_or_default();
+        let step = match name {
+            "jinja" => Step::Jinja,
+            "yaml" | "yamlex" if name == "yaml" => Step::Yaml,
+            "json" => Step::Json,
+            "" => continue,
+            other => return Err(not_built(other)),
+        };
+        if steps.last().is_some_and(|last| *last != Step::Jinja) {
+            return Err((
+                format!("the render pipe `{line}` goes on after `{}`", line.split('|').next().unwrap_or_default()),
+                Some("a renderer that gives data (yaml, json) must come last: `#!jinja|yaml`".into()),
+            ));
+        }
+        steps.push(step);
+    }
+    if steps.iter().filter(|s| **s == Step::Jinja).count() > 1 {
+        return Err((format!("the render pipe `{line}` runs jinja twice, which is not built"), None));
+    }
+    if steps.last().is_none_or(|last| *last == Step::Jinja) {
+        // Salt: `#!jinja` alone gives text, which is no SLS; reading it as YAML is what people mean.
+        steps.push(Step::Yaml);
+    }
+    Ok(steps)
+}
+
+fn not_built(name: &str) -> Refusal {
+    let message = format!("The renderer '{name}' is not available; there are: jinja, json, yaml");
+    let hint = match name {
+        "py" | "pyobjects" | "pydsl" | "stateconf" | "mako" | "cheetah" | "genshi" | "wempy" => {
+            "it needs Python, and no Python runs here; write the SLS with `#!jinja|yaml`, or produce the file with \
+             your own program before the run"
+        }
+        "gpg" | "nacl" | "aws_kms" => {
+            "decrypt on the way into pillar (an external pillar), and read the value with `salt['pillar.get']`"
+        }
+        _ => "use `#!jinja|yaml`, the default",
+    };
+    (message, Some(hint.to_owned()))
+}

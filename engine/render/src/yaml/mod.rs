@@ -1,0 +1,68 @@
+//! YAML as Salt's loader reads it and as Salt's dumper writes it: version 1.1 with PyYAML's resolver, Salt's
+//! reading of numbers and merge keys, duplicate keys refused, and the place of every value kept.
+//!
+//! `scan` and `scalar` make tokens, `compose` makes nodes of them, `resolve` gives plain scalars their types,
+//! `emit` goes the other way.
+
+mod compose;
+mod emit;
+mod hints;
+mod resolve;
+mod scalar;
+mod scan;
+
+pub use emit::{EmitOptions, Flow, emit, emit_with};
+
+use corpus_core::{Node, Pos};
+use std::fmt;
+
+/// Which step refused a text, as PyYAML names its errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    Reader,
+    Scanner,
+    Parser,
+    Composer,
+    Constructor,
+}
+
+/// Why a text is no YAML.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct YamlError {
+    /// Where the reader stood when it gave up, PyYAML's problem mark.
+    pub pos: Pos,
+    pub message: String,
+    pub hints: Vec<String>,
+    /// Further places with what they have to do with it: what was being read, where a key stood first.
+    pub related: Vec<(Pos, String)>,
+    pub kind: ErrorKind,
+}
+
+impl YamlError {
+    /// Returns the words that Salt's YAML renderer gives to the error: the problem alone for mistakes of
+    /// scanning, the whole account with its places for the others.
+    pub fn salt_text(&self) -> String {
+        match self.kind {
+            ErrorKind::Scanner if self.message.starts_with("found character '\\t'") => "Illegal tab character".into(),
+            ErrorKind::Scanner | ErrorKind::Reader => self.message.clone(),
+            _ => {
+                let place = |pos: Pos| format!("  in \"<unicode string>\", line {}, column {}", pos.line, pos.col);
+                let context = self.related.first().map(|(pos, text)| format!("{text}\n{}\n", place(*pos)));
+                format!("{}{}\n{}", context.unwrap_or_default(), self.message, place(self.pos))
+            }
+        }
+    }
+}
+
+impl fmt::Display for YamlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (line {}, column {})", self.message, self.pos.line, self.pos.col)
+    }
+}
+
+impl std::error::Error for YamlError {}
+
+/// Reads a text of one document; an empty text is null.
+pub fn parse(text: &str) -> Result<Node, YamlError> {
+    compose::load(text)
+}

@@ -1,0 +1,2 @@
+#!yaml|jinja
+a: 1

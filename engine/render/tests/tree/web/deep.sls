@@ -1,0 +1,1 @@
+x: "{{ sls }}|{{ slspath }}|{{ slsdotpath }}|{{ slscolonpath }}|{{ sls_path }}|{{ tplfile }}|{{ tpldir }}|{{ tpldot }}|{{ tplroot }}"

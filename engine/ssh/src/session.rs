@@ -1,0 +1,335 @@
+//! Connections as the rest of the program sees them: blocking. [`Ssh`] owns the threads that all connections
+//! share; a [`Session`] is one machine; a [`Pipe`] is the standard input and output of a program there.
+
+use crate::config::{ClientConfig, home};
+use crate::connect::{self, Connection};
+use crate::{Host, SshError, route};
+use corpus_core::Output;
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client};
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::time::timeout;
+
+/// How long the other side may take to receive one piece, before it is given up.
+const STALL: Duration = Duration::from_secs(120);
+/// How much of a program's standard error is kept for messages.
+const SAID: usize = 16 * 1024;
+
+/// What holds for all connections.
+#[derive(Clone, Debug)]
+pub struct SshOptions {
+    /// The user's client configuration; `None` reads none.
+    pub config: Option<PathBuf>,
+    /// Files of known host keys; the first is the one that new keys are written to.
+    pub known_hosts: Vec<PathBuf>,
+    /// Take and keep the key of a host that is met for the first time.
+    pub accept_new_host_keys: bool,
+    /// The key for hosts whose roster entry names none (`--priv`).
+    pub private_key: Option<PathBuf>,
+    /// Try `~/.ssh/id_*` when no key is named.
+    pub usual_keys: bool,
+    /// The agent's socket.
+    pub agent: Option<String>,
+    /// The user for hosts without one; this process's user otherwise.
+    pub user: Option<String>,
+    /// How long to wait for a connection, unless the roster or the configuration says.
+    pub timeout: Duration,
+}
+
+impl Default for SshOptions {
+    fn default() -> Self {
+        Self {
+            config: Some(home("~/.ssh/config")),
+            known_hosts: vec![home("~/.ssh/known_hosts"), PathBuf::from("/etc/ssh/ssh_known_hosts")],
+            accept_new_host_keys: false,
+            private_key: None,
+            usual_keys: true,
+            agent: std::env::var("SSH_AUTH_SOCK").ok().filter(|path| !path.is_empty()),
+            user: None,
+            timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Makes connections; owns the threads that all of them share. Keep it for as long as any of them is in use.
+pub struct Ssh {
+    options: SshOptions,
+    config: ClientConfig,
+    runtime: Option<Runtime>,
+}
+
+impl Ssh {
+    /// Reads the client configuration and starts the shared threads.
+    pub fn new(options: SshOptions) -> Result<Self, SshError> {
+        let config = match &options.config {
+            Some(path) => ClientConfig::read(path).map_err(SshError::Config)?,
+            None => ClientConfig::default(),
+        };
+        let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("ssh").enable_all().build();
+        let runtime = runtime.map_err(|error| SshError::Config(format!("cannot start threads: {error}")))?;
+        Ok(Self { options, config, runtime: Some(runtime) })
+    }
+
+    /// Connects to a machine and logs in; waits for as long as that takes, within the timeout.
+    pub fn open(&self, host: &Host) -> Result<Session, SshError> {
+        let Some(runtime) = &self.runtime else { return Err(SshError::Lost("shut down".into())) };
+        let route = route::plan(host, &self.options, &self.config)?;
+        // On the shared threads, so that many callers' connections proceed side by side.
+        let task = runtime.spawn(async move { connect::connect(&route).await });
+        let connections = runtime.block_on(task).map_err(|error| SshError::Lost(error.to_string()))??;
+        Ok(Session { host: host.clone(), line: Arc::new(Line { connections, handle: runtime.handle().clone() }) })
+    }
+}
+
+impl Drop for Ssh {
+    fn drop(&mut self) {
+        // Waiting for a dead machine's tasks would hold up the end of the program.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::from_millis(200));
+        }
+    }
+}
+
+/// The connections that lead to a machine, its own last.
+struct Line {
+    connections: Vec<Connection>,
+    handle: Handle,
+}
+
+/// A connection on which the other side has let us in. Clones share it.
+#[derive(Clone)]
+pub struct Session {
+    pub(crate) host: Host,
+    line: Arc<Line>,
+}
+
+impl Session {
+    /// Starts a program, through the login shell as SSH does.
+    pub fn spawn(&self, command: &str) -> Result<Pipe, SshError> {
+        let Some(connection) = self.line.connections.last() else { return Err(SshError::Lost("no connection".into())) };
+        let opening = async {
+            let channel = connection.channel_open_session().await?;
+            // No answer is awaited: what comes next tells, and a round trip is saved.
+            channel.exec(false, command).await?;
+            Ok::<_, russh::Error>(channel)
+        };
+        let opened = self.line.handle.block_on(async { timeout(STALL, opening).await });
+        let channel = match opened {
+            Ok(Ok(channel)) => channel,
+            Ok(Err(error)) => return Err(SshError::Lost(error.to_string())),
+            Err(_) => return Err(SshError::Lost("no answer to a new channel".into())),
+        };
+        let (read, write) = channel.split();
+        let end = Arc::new(Mutex::new(End::default()));
+        let write = Arc::new(write);
+        Ok(Pipe {
+            read: PipeReader {
+                line: self.line.clone(),
+                read,
+                have: vec![],
+                at: 0,
+                end: end.clone(),
+                write: write.clone(),
+            },
+            write: PipeWriter { line: self.line.clone(), write },
+            end,
+        })
+    }
+
+    /// Runs a shell's line and waits for it (`-r`).
+    pub fn exec(&self, command: &str, stdin: &[u8]) -> Result<Output, SshError> {
+        let Pipe { mut read, mut write, end } = self.spawn(command)?;
+        let input = stdin.to_vec();
+        // Beside the reading: a program may answer before it has read everything.
+        let writer = std::thread::spawn(move || {
+            let _ = write.write_all(&input);
+        });
+        let mut stdout = Vec::new();
+        let done = read.drain(&mut stdout);
+        drop(read);
+        let _ = writer.join();
+        done.map_err(|error| SshError::Lost(error.to_string()))?;
+        let mut end = lock(&end);
+        let code = end.code.ok_or_else(|| SshError::Lost("the connection ended before the program did".into()))?;
+        Ok(Output { pid: 0, code, stdout, stderr: std::mem::take(&mut end.stderr), timed_out: false })
+    }
+
+    /// Returns the machine as the roster has it.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+}
+
+/// The standard input and output of a program on the other side.
+pub struct Pipe {
+    pub read: PipeReader,
+    pub write: PipeWriter,
+    pub(crate) end: Arc<Mutex<End>>,
+}
+
+impl Pipe {
+    /// Returns the two halves, for [`corpus_wire::Remote::connect`].
+    pub fn into_boxes(self) -> (Box<dyn Read + Send>, Box<dyn Write + Send>) {
+        (Box::new(self.read), Box::new(self.write))
+    }
+}
+
+/// How a program ended, and what it said on standard error.
+#[derive(Debug, Default)]
+pub(crate) struct End {
+    /// Exit status; 128 and more for a signal, whose number SSH does not tell.
+    pub code: Option<i32>,
+    pub stderr: Vec<u8>,
+    pub eof: bool,
+    pub closed: bool,
+}
+
+impl End {
+    /// Returns what it said, as one line.
+    pub(crate) fn said(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).trim().to_owned()
+    }
+}
+
+/// Reads what the program writes. At the end, a failed program is an error that tells what it said.
+pub struct PipeReader {
+    line: Arc<Line>,
+    read: ChannelReadHalf,
+    have: Vec<u8>,
+    at: usize,
+    end: Arc<Mutex<End>>,
+    write: Arc<ChannelWriteHalf<client::Msg>>,
+}
+
+impl PipeReader {
+    /// Waits for bytes; false at the end.
+    fn fill(&mut self) -> bool {
+        let Self { line, read, have, at, end, .. } = self;
+        line.handle.block_on(async {
+            loop {
+                if lock(end).closed {
+                    return false;
+                }
+                let message = read.wait().await;
+                let mut end = lock(end);
+                match message {
+                    Some(ChannelMsg::Data { data }) => {
+                        have.clear();
+                        have.extend_from_slice(&data);
+                        *at = 0;
+                        return true;
+                    }
+                    Some(ChannelMsg::ExtendedData { data, .. }) => {
+                        let room = SAID.saturating_sub(end.stderr.len()).min(data.len());
+                        end.stderr.extend_from_slice(&data[..room]);
+                    }
+                    Some(ChannelMsg::ExitStatus { exit_status }) => end.code = i32::try_from(exit_status).ok(),
+                    Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
+                        end.code = Some(match signal_name {
+                            russh::Sig::KILL => 137,
+                            russh::Sig::TERM => 143,
+                            _ => 128,
+                        });
+                    }
+                    Some(ChannelMsg::Eof) => end.eof = true,
+                    Some(ChannelMsg::Close) | None => {
+                        end.closed = true;
+                        return false;
+                    }
+                    Some(_) => {}
+                }
+            }
+        })
+    }
+
+    /// Reads everything, whatever the program's status.
+    fn drain(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+        loop {
+            out.extend_from_slice(&self.have[self.at..]);
+            self.at = self.have.len();
+            if !self.fill() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for the program's end and returns it, throwing away what it still writes.
+    pub(crate) fn finish(&mut self) -> (Option<i32>, String) {
+        while self.fill() {}
+        let end = lock(&self.end);
+        (end.code, end.said())
+    }
+}
+
+impl Read for PipeReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.have.len() && !self.fill() {
+            let end = lock(&self.end);
+            let said = end.said();
+            let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+            return match end.code {
+                Some(0) => Ok(0),
+                Some(137) => Err(io::Error::other(format!("the program was killed{said}"))),
+                Some(code) => Err(io::Error::other(format!("the program ended with status {code}{said}"))),
+                None => Err(io::Error::new(
+                    io::ErrorKind::ConnectionAborted,
+                    format!("the machine or its sshd went away{said}"),
+                )),
+            };
+        }
+        let n = buffer.len().min(self.have.len() - self.at);
+        buffer[..n].copy_from_slice(&self.have[self.at..self.at + n]);
+        self.at += n;
+        Ok(n)
+    }
+}
+
+impl Drop for PipeReader {
+    fn drop(&mut self) {
+        let (write, line) = (self.write.clone(), self.line.clone());
+        self.line.handle.spawn(async move {
+            let _ = write.close().await;
+            drop(line);
+        });
+    }
+}
+
+/// Writes what the program reads; dropping it is the end of its input.
+pub struct PipeWriter {
+    line: Arc<Line>,
+    write: Arc<ChannelWriteHalf<client::Msg>>,
+}
+
+impl Write for PipeWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Bounded, so that a stalled peer is noticed per piece.
+        let piece = &bytes[..bytes.len().min(256 * 1024)];
+        let sent = self.line.handle.block_on(async { timeout(STALL, self.write.data_bytes(piece.to_vec())).await });
+        match sent {
+            Ok(Ok(())) => Ok(piece.len()),
+            Ok(Err(error)) => Err(io::Error::new(io::ErrorKind::BrokenPipe, error.to_string())),
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the machine takes nothing any more")),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for PipeWriter {
+    fn drop(&mut self) {
+        let (write, line) = (self.write.clone(), self.line.clone());
+        self.line.handle.spawn(async move {
+            let _ = write.eof().await;
+            drop(line);
+        });
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,110 @@
+//! The minion's store of file contents, by digest: `<cache>/files/<2 digits>/<62 digits>`. A file is there
+//! whole and verified, or not at all.
+
+use crate::frame::CHUNK;
+use corpus_core::digest::hex;
+use corpus_core::{FileRef, SourceError};
+use sha2::{Digest, Sha256};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Contents up to this size are hashed again before they are used, which costs next to nothing.
+const CHEAP: u64 = 1 << 20;
+
+/// A store of file contents.
+pub struct Cache {
+    root: PathBuf,
+    counter: AtomicU32,
+}
+
+impl Cache {
+    /// Opens the store below a directory, which is made when the first file comes.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into(), counter: AtomicU32::new(0) }
+    }
+
+    /// Returns where a content is kept, or would be.
+    pub fn place(&self, sha256: &[u8; 32]) -> PathBuf {
+        let name = hex(sha256);
+        let (folder, rest) = name.split_at(2);
+        self.root.join("files").join(folder).join(rest)
+    }
+
+    /// Finds a content that is there and whole.
+    pub fn find(&self, file: &FileRef) -> Option<PathBuf> {
+        let place = self.place(&file.sha256);
+        let meta = fs::symlink_metadata(&place).ok()?;
+        let whole = meta.is_file() && meta.len() == file.size && (file.size > CHEAP || sha256(&place)? == file.sha256);
+        whole.then_some(place)
+    }
+
+    /// Takes in a content, piece by piece; `next` returns `None` after the last one.
+    pub fn receive(
+        &self,
+        file: &FileRef,
+        next: &mut dyn FnMut() -> Result<Option<Vec<u8>>, SourceError>,
+    ) -> Result<PathBuf, SourceError> {
+        let place = self.place(&file.sha256);
+        let folder = place.parent().unwrap_or(&self.root).to_owned();
+        let number = self.counter.fetch_add(1, Ordering::Relaxed);
+        let temporary = folder.join(format!(".{}.{number}.part", std::process::id()));
+        let failed = |error: io::Error| SourceError::Failed(format!("write {}: {error}", place.display()));
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed)?;
+        let done =
+            self.fill(file, &temporary, next, &failed).and_then(|()| fs::rename(&temporary, &place).map_err(failed));
+        if done.is_err() {
+            let _ = fs::remove_file(&temporary);
+        }
+        done.map(|()| place.clone())
+    }
+
+    fn fill(
+        &self,
+        file: &FileRef,
+        temporary: &Path,
+        next: &mut dyn FnMut() -> Result<Option<Vec<u8>>, SourceError>,
+        failed: &dyn Fn(io::Error) -> SourceError,
+    ) -> Result<(), SourceError> {
+        let mut out =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(temporary).map_err(failed)?;
+        let mut digest = Sha256::new();
+        let mut size = 0;
+        while let Some(piece) = next()? {
+            size += piece.len() as u64;
+            if size > file.size {
+                break;
+            }
+            digest.update(&piece);
+            out.write_all(&piece).map_err(failed)?;
+        }
+        let have: [u8; 32] = digest.finalize().into();
+        if size != file.size || have != file.sha256 {
+            let what = if file.url.is_empty() { "rendered text" } else { &file.url };
+            return Err(SourceError::Failed(format!(
+                "{what}: the content that came ({size} bytes, SHA-256 {}) is not the one that was promised ({} bytes, {}); \
+                 the file changed while it was sent: run again",
+                hex(&have),
+                file.size,
+                hex(&file.sha256)
+            )));
+        }
+        // Small files are hashed before each use; a large one must not survive a power cut half-written.
+        if file.size > CHEAP { out.sync_data().map_err(failed) } else { Ok(()) }
+    }
+}
+
+/// Computes the SHA-256 of a file without holding it in memory.
+pub fn sha256(path: &Path) -> Option<[u8; 32]> {
+    let mut file = File::open(path).ok()?;
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        match file.read(&mut buffer).ok()? {
+            0 => return Some(digest.finalize().into()),
+            n => digest.update(&buffer[..n]),
+        }
+    }
+}

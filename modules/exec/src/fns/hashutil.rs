@@ -1,0 +1,141 @@
+//! `hashutil.*`: digests and base64.
+
+use corpus_core::digest::hex;
+use corpus_core::{Call, Data, ExecDef, ExecError, ExecFn, Look, Value};
+use sha2::Digest;
+use std::path::Path;
+
+/// The functions of this module.
+pub const FNS: &[ExecDef] = &[
+    ExecDef {
+        name: "hashutil.digest",
+        args: "(instr, checksum='md5')",
+        doc: "Returns a text's digest.",
+        run: ExecFn::Data(digest),
+    },
+    ExecDef {
+        name: "hashutil.digest_file",
+        args: "(infile, checksum='md5')",
+        doc: "Returns a file's digest.",
+        run: ExecFn::Read(digest_file),
+    },
+    ExecDef { name: "hashutil.md5_digest", args: "(instr)", doc: "Returns a text's MD5.", run: ExecFn::Data(md5) },
+    ExecDef {
+        name: "hashutil.sha256_digest",
+        args: "(instr)",
+        doc: "Returns a text's SHA-256.",
+        run: ExecFn::Data(sha256),
+    },
+    ExecDef {
+        name: "hashutil.sha512_digest",
+        args: "(instr)",
+        doc: "Returns a text's SHA-512.",
+        run: ExecFn::Data(sha512),
+    },
+    ExecDef { name: "hashutil.base64_b64encode", args: "(instr)", doc: "Writes base64.", run: ExecFn::Data(encode) },
+    ExecDef { name: "hashutil.base64_b64decode", args: "(instr)", doc: "Reads base64.", run: ExecFn::Data(decode) },
+    ExecDef {
+        name: "hashutil.base64_encodestring",
+        args: "(instr)",
+        doc: "Writes base64 in lines of 76 letters.",
+        run: ExecFn::Data(encode_lines),
+    },
+    ExecDef { name: "hashutil.base64_decodestring", args: "(instr)", doc: "Reads base64.", run: ExecFn::Data(decode) },
+];
+
+/// Returns the digest of some bytes by the algorithm's name.
+pub(crate) fn hash(algorithm: &str, bytes: &[u8]) -> Option<String> {
+    Some(match algorithm {
+        "md5" => hex(&md5::Md5::digest(bytes)),
+        "sha1" => hex(&sha1::Sha1::digest(bytes)),
+        "sha224" => hex(&sha2::Sha224::digest(bytes)),
+        "sha256" => hex(&sha2::Sha256::digest(bytes)),
+        "sha384" => hex(&sha2::Sha384::digest(bytes)),
+        "sha512" => hex(&sha2::Sha512::digest(bytes)),
+        _ => return None,
+    })
+}
+
+fn of(call: &Call, algorithm: &str, bytes: &[u8]) -> Result<Value, ExecError> {
+    let known = "md5, sha1, sha224, sha256, sha384, sha512";
+    let found = hash(algorithm, bytes);
+    found.map(Value::from).ok_or_else(|| call.invalid("checksum", format!("`{algorithm}` is not one of {known}")))
+}
+
+fn digest(call: &Call, _: &Data) -> Result<Value, ExecError> {
+    let algorithm = call.text(1, "checksum").unwrap_or_else(|| "md5".into());
+    of(call, &algorithm, call.need(0, "instr")?.as_bytes())
+}
+
+fn digest_file(call: &Call, host: &dyn Look, _: &Data) -> Result<Value, ExecError> {
+    let path = call.need(0, "infile")?;
+    if !host.stat(Path::new(&path))?.is_some_and(|m| m.is_file()) {
+        return Err(ExecError::failed(format!("File path {path} not found.")));
+    }
+    let algorithm = call.text(1, "checksum").unwrap_or_else(|| "md5".into());
+    if algorithm == "sha256" {
+        return Ok(hex(&host.sha256(Path::new(&path))?).into());
+    }
+    of(call, &algorithm, &host.read(Path::new(&path))?)
+}
+
+fn md5(call: &Call, _: &Data) -> Result<Value, ExecError> {
+    of(call, "md5", call.need(0, "instr")?.as_bytes())
+}
+
+fn sha256(call: &Call, _: &Data) -> Result<Value, ExecError> {
+    of(call, "sha256", call.need(0, "instr")?.as_bytes())
+}
+
+fn sha512(call: &Call, _: &Data) -> Result<Value, ExecError> {
+    of(call, "sha512", call.need(0, "instr")?.as_bytes())
+}
+
+const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// Writes base64.
+pub(crate) fn base64(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let part = |i: usize| u32::from(chunk.get(i).copied().unwrap_or(0));
+        let bits = part(0) << 16 | part(1) << 8 | part(2);
+        for i in 0..4 {
+            let letter = LETTERS[(bits >> (18 - 6 * i) & 63) as usize];
+            out.push(if i <= chunk.len() { char::from(letter) } else { '=' });
+        }
+    }
+    out
+}
+
+fn unbase64(text: &str) -> Option<Vec<u8>> {
+    let letters: Vec<u32> = text
+        .bytes()
+        .filter(|b| !b.is_ascii_whitespace() && *b != b'=')
+        .map(|b| LETTERS.iter().position(|l| *l == b).and_then(|i| u32::try_from(i).ok()))
+        .collect::<Option<_>>()?;
+    let mut out = vec![];
+    for chunk in letters.chunks(4) {
+        if chunk.len() == 1 {
+            return None;
+        }
+        let bits = (0..4).fold(0, |bits, i| bits << 6 | chunk.get(i).copied().unwrap_or(0));
+        out.extend(&bits.to_be_bytes()[1..chunk.len()]);
+    }
+    Some(out)
+}
+
+fn encode(call: &Call, _: &Data) -> Result<Value, ExecError> {
+    Ok(base64(call.need(0, "instr")?.as_bytes()).into())
+}
+
+fn encode_lines(call: &Call, _: &Data) -> Result<Value, ExecError> {
+    let text = base64(call.need(0, "instr")?.as_bytes());
+    let lines: Vec<&[u8]> = text.as_bytes().chunks(76).collect();
+    let lines = lines.iter().map(|l| String::from_utf8_lossy(l) + "\n").collect::<String>();
+    Ok(lines.into())
+}
+
+fn decode(call: &Call, _: &Data) -> Result<Value, ExecError> {
+    let bytes = unbase64(&call.need(0, "instr")?).ok_or_else(|| call.invalid("instr", "is not base64"))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned().into())
+}

@@ -1,0 +1,189 @@
+//! Pillar SLS: rendering, includes with `key` and `defaults`, and merging.
+
+use crate::top::Matches;
+use crate::{Rendered, Run};
+use corpus_core::{Diagnostic, Map, Node, Value, glob, suggest};
+use std::collections::HashMap;
+
+/// What was rendered already in this environment, without its includes: a second include gets that.
+type Done = HashMap<String, Option<Map>>;
+
+/// A chain of includes that is longer is not written by people.
+const MAX_DEPTH: usize = 64;
+
+struct Include {
+    sls: String,
+    key: Option<String>,
+    defaults: Map,
+    node: Node,
+}
+
+impl Run<'_> {
+    /// Renders and merges the SLS files that the top file names.
+    pub(crate) fn files(&mut self, matches: &Matches) -> Map {
+        let mut pillar = self.request.override_.clone();
+        for (env, names) in matches {
+            let mut done = Done::new();
+            let mut files: Vec<String> = Vec::new();
+            for name in names {
+                let found = if self.envs.contains(env) {
+                    self.matching(name, env)
+                } else {
+                    let message = format!("No matching pillar environment for environment '{env}' found");
+                    let hint = suggest::did_you_mean(env, self.envs.iter().map(String::as_str));
+                    self.fail(&message, Diagnostic::error(&message).maybe_hint(hint));
+                    vec![]
+                };
+                if found.is_empty() {
+                    files.push(name.clone());
+                } else {
+                    files.extend(found);
+                }
+            }
+            for sls in files {
+                if let Some(more) = self.sls(&sls, env, &mut done, &Map::new(), 0) {
+                    pillar = self.merge(pillar, &more);
+                }
+            }
+        }
+        pillar
+    }
+
+    fn matching(&self, pattern: &str, env: &str) -> Vec<String> {
+        self.renderer.list(env).into_iter().filter(|name| glob::matches(pattern, name)).collect()
+    }
+
+    fn sls(&mut self, sls: &str, env: &str, done: &mut Done, defaults: &Map, depth: usize) -> Option<Map> {
+        let Some(file) = self.renderer.find(sls, env) else {
+            self.missing(sls, env);
+            return None;
+        };
+        let rendered = match self.renderer.render(sls, env, defaults, &self.request.data) {
+            Ok(rendered) => rendered,
+            Err(why) => {
+                let safe = self.opt("pillar_safe_render_error").is_none_or(Value::truthy);
+                let message = if safe {
+                    format!("Rendering SLS '{sls}' failed. Please see master log for details.")
+                } else {
+                    format!("Rendering SLS '{sls}' failed, render error:\n{}", why.message)
+                };
+                self.fail(message, why);
+                done.insert(sls.to_owned(), None);
+                return None;
+            }
+        };
+        let value = rendered.node.to_value();
+        if !value.truthy() {
+            done.insert(sls.to_owned(), None);
+            return None;
+        }
+        let Some(own) = value.as_map() else {
+            let message = format!("SLS '{sls}' does not render to a dictionary");
+            let found = format!("this is a {}", rendered.node.type_name());
+            self.fail(&message, Diagnostic::error(&message).at((rendered.locate)(rendered.node.pos), found));
+            done.insert(sls.to_owned(), None);
+            return None;
+        };
+        let mut own = own.clone();
+        let includes = self.includes(sls, &rendered, defaults);
+        if includes.is_some() {
+            own.remove("include");
+        }
+        done.insert(sls.to_owned(), Some(own.clone()));
+        let over = self.opt("pillar_includes_override_sls").is_some_and(Value::truthy);
+        let mut merged = if over { own.clone() } else { Map::new() };
+        for include in includes.unwrap_or_default() {
+            for name in self.resolve(&include.sls, sls, &file, env) {
+                let more = match done.get(&name) {
+                    Some(known) => known.clone(),
+                    None if depth >= MAX_DEPTH => {
+                        let message = format!("SLS '{sls}': includes are nested deeper than {MAX_DEPTH} files");
+                        let span = (rendered.locate)(include.node.pos);
+                        self.fail(&message, Diagnostic::error(&message).at(span, ""));
+                        None
+                    }
+                    None => self.sls(&name, env, done, &include.defaults, depth + 1),
+                };
+                let Some(more) = more.filter(|m| !m.is_empty()) else { continue };
+                merged = self.merge(merged, &under(more, include.key.as_deref()));
+            }
+        }
+        // The file that includes has the last word, unless it is set otherwise.
+        Some(if over { merged } else { self.merge(merged, &own) })
+    }
+
+    /// Reads the `include` list, if there is one. A malformed one stays in the pillar as data, as in Salt.
+    fn includes(&mut self, sls: &str, rendered: &Rendered, defaults: &Map) -> Option<Vec<Include>> {
+        let node = rendered.node.get("include")?;
+        let Some(items) = node.as_seq() else {
+            let message = format!("Include Declaration in SLS '{sls}' is not formed as a list");
+            let diagnostic = Diagnostic::error(&message).at((rendered.locate)(node.pos), "");
+            self.fail(&message, diagnostic.hint("write `include:` and below it `- name` for each SLS"));
+            return None;
+        };
+        let mut includes = Vec::new();
+        for item in items {
+            if let Some(name) = item.as_str() {
+                let (sls, key) = (name.to_owned(), None);
+                includes.push(Include { sls, key, defaults: defaults.clone(), node: item.clone() });
+            } else if let Some((name, options)) = item.as_map().and_then(<[_]>::first) {
+                let get = |key: &str| options.get(key).map(Node::to_value).filter(|v| !v.is_null());
+                includes.push(Include {
+                    sls: corpus_core::python::str(&name.to_value()),
+                    key: get("key").map(|key| corpus_core::python::str(&key)),
+                    defaults: get("defaults").and_then(|d| d.as_map().cloned()).unwrap_or_default(),
+                    node: item.clone(),
+                });
+            } else {
+                let message = format!("Include Declaration in SLS '{sls}' holds a {}", item.type_name());
+                self.fail(&message, Diagnostic::error(&message).at((rendered.locate)(item.pos), "not an SLS name"));
+            }
+        }
+        Some(includes)
+    }
+
+    /// Finds the SLS names that an include means: globs, paths with `/`, names relative to the file.
+    fn resolve(&self, wanted: &str, sls: &str, file: &str, env: &str) -> Vec<String> {
+        let absolute = wanted.trim_start_matches('.').replace('/', ".");
+        let full = match wanted.strip_prefix('.') {
+            None => wanted.to_owned(),
+            Some(rest) => {
+                let package =
+                    if file.ends_with("/init.sls") { sls } else { sls.rsplit_once('.').map_or("", |(p, _)| p) };
+                if package.is_empty() { rest.to_owned() } else { format!("{package}.{rest}") }
+            }
+        };
+        let mut found = self.matching(&full, env);
+        if found.is_empty() {
+            // Salt looks for the bare name as well; here that is only the second choice.
+            found = self.matching(&absolute, env);
+        }
+        if found.is_empty() { vec![full] } else { found }
+    }
+
+    fn missing(&mut self, sls: &str, env: &str) {
+        if self.ignored.iter().any(|(e, name)| e == env && name == sls) {
+            return;
+        }
+        let known = self.renderer.list(env);
+        let hint = suggest::did_you_mean(sls, known.iter().map(String::as_str));
+        if self.envs.contains(&env.to_owned()) {
+            let message = format!("Specified SLS '{sls}' in environment '{env}' is not available on the salt master");
+            self.fail(&message, Diagnostic::error(&message).maybe_hint(hint));
+        } else {
+            // Salt says this in its log only; the missing environment is in `_errors` already.
+            let message = format!(
+                "Specified SLS '{sls}' in environment '{env}' was not found. This could be because SLS '{sls}' is in \
+                 an environment other than '{env}', but '{env}' is included in that environment's Pillar top file. \
+                 It could also be due to environment '{env}' not being defined in 'pillar_roots'."
+            );
+            self.diagnostics.push(Diagnostic::warning(message));
+        }
+    }
+}
+
+/// Puts a mapping under a key, `x:y` being two levels.
+fn under(map: Map, key: Option<&str>) -> Map {
+    let Some(key) = key.filter(|key| !key.is_empty()) else { return map };
+    key.split(':').rev().fold(map, |inner, part| [(part, Value::map(inner))].into_iter().collect())
+}

@@ -1,0 +1,48 @@
+//! `module.wait`
+
+use super::shared;
+use corpus_core::{Observed, Plan, PlanCx, Settled, State, StateError, Value};
+use serde::Deserialize;
+
+/// Calls execution functions when a watched state changed.
+///
+/// ```sls
+/// reload units:
+///   module.wait:
+///     - service.systemctl_reload:
+/// ```
+#[derive(Deserialize)]
+pub struct Wait {
+    /// The function, unless it is an argument itself: `m.f: [its arguments]`.
+    pub name: Value,
+    /// The function's own `name`.
+    pub m_name: Option<Value>,
+    /// Positional arguments.
+    pub args: Option<Value>,
+    /// Named arguments.
+    pub kwargs: Option<Value>,
+    /// Not built: answers go to no returner.
+    pub returner: Option<Value>,
+}
+
+impl State for Wait {
+    const NAME: &'static str = "module.wait";
+    const CONVERGES: bool = false;
+    const WATCHES: bool = true;
+    const OPEN: bool = true;
+
+    fn plan(&self, _: &PlanCx<'_>) -> Result<Plan, StateError> {
+        Ok(Plan::unchanged(""))
+    }
+
+    fn watch(&self, cx: &PlanCx<'_>) -> Result<Plan, StateError> {
+        shared::plan(cx)
+    }
+
+    fn settle(&self, plan: &Plan, seen: &[Observed], _: &PlanCx<'_>) -> Result<Settled, StateError> {
+        if plan.steps.is_empty() {
+            return Ok(Settled::as_planned(plan));
+        }
+        Ok(shared::settle(plan, seen))
+    }
+}

@@ -1,0 +1,34 @@
+//! `pkg.held`
+
+use super::shared;
+use corpus_core::decode::OneOrMany;
+use corpus_core::{Plan, PlanCx, State, StateError, Value};
+use serde::Deserialize;
+
+/// Keeps packages from being upgraded.
+///
+/// ```sls
+/// postgresql-15:
+///   pkg.held
+/// ```
+#[derive(Deserialize)]
+pub struct Held {
+    /// The package, unless `pkgs` lists several.
+    pub name: String,
+    /// Packages.
+    pub pkgs: Option<OneOrMany<Value>>,
+}
+
+impl State for Held {
+    const NAME: &'static str = "pkg.held";
+
+    fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan, StateError> {
+        let packages = shared::provider(cx)?;
+        let names = shared::names(&self.name, self.pkgs.as_ref())?;
+        let have = shared::installed(cx, &names)?;
+        let list = names.join(", ");
+        let mut plan = Plan::unchanged(format!("Package {list} is already held"));
+        shared::plan_hold(packages, &have, &names, true, &mut plan)?;
+        Ok(plan.says(format!("Package {list} is set to be held."), format!("Package {list} is now being held.")))
+    }
+}

@@ -1,0 +1,128 @@
+//! `pkg.latest`
+
+use super::shared::{self, Given};
+use corpus_core::{Observed, Plan, PlanCx, Prediction, Settled, State, StateError, Value, python};
+use corpus_exec::pkg;
+use serde::Deserialize;
+use std::cmp::Ordering;
+
+/// Keeps packages at the newest version that is on offer.
+///
+/// ```sls
+/// openssl:
+///   pkg.latest:
+///     - refresh: True
+/// ```
+#[derive(Deserialize)]
+pub struct Latest {
+    /// The package, unless `pkgs` lists several.
+    pub name: String,
+    /// Packages.
+    pub pkgs: Option<Vec<Value>>,
+    /// Fetch the lists first: always, never, or when they are old.
+    pub refresh: Option<bool>,
+    /// Repository or release to take packages from.
+    pub fromrepo: Option<String>,
+    /// Install what is not signed.
+    #[serde(default)]
+    pub skip_verify: bool,
+    /// Install recommended packages, too.
+    pub install_recommends: Option<bool>,
+    /// Upgrade what is installed, but install nothing new.
+    #[serde(default)]
+    pub only_upgrade: bool,
+    /// Accepted for Salt's sake (Gentoo).
+    pub watch_flags: Option<Value>,
+}
+
+impl State for Latest {
+    const NAME: &'static str = "pkg.latest";
+    const OPEN: bool = true;
+
+    fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan, StateError> {
+        if self.pkgs.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(Plan::unchanged("No packages to install provided"));
+        }
+        let packages = shared::provider(cx)?;
+        let names: Vec<String> =
+            shared::wanted(&self.name, None, self.pkgs.as_ref())?.into_iter().map(|want| want.name).collect();
+        let given = Given {
+            fromrepo: self.fromrepo.as_ref(),
+            skip_verify: self.skip_verify,
+            recommends: self.install_recommends,
+            ..Given::default()
+        };
+        let mut options = given.options();
+        options.only_upgrade = self.only_upgrade;
+        let have = shared::installed(cx, &names)?;
+        let refresh = shared::needs_refresh(cx, packages, self.refresh);
+        let offered = packages.candidates(cx.host, &names, &options)?;
+        let (mut targets, mut unknown) = (vec![], vec![]);
+        for name in &names {
+            match (offered.get(name), have.versions.get(name)) {
+                (None, None) => unknown.push(format!("No information found for '{name}'.")),
+                (Some(new), Some(old))
+                    if !old.iter().any(|old| packages.compare(cx.host, new, old) != Ordering::Greater) =>
+                {
+                    targets.push((name, new));
+                }
+                (Some(new), None) if !self.only_upgrade => targets.push((name, new)),
+                _ => {}
+            }
+        }
+        if !unknown.is_empty() {
+            return Err(StateError::missing(unknown.join(" ")));
+        }
+        if targets.is_empty() {
+            return Ok(Plan::unchanged(match names.len() {
+                1 => format!("Package {} is already up-to-date", names[0]),
+                n if n > 10 => format!("All {n} packages are up-to-date."),
+                _ => {
+                    let mut names = names.clone();
+                    names.sort();
+                    format!("All packages are up-to-date ({}).", names.join(", "))
+                }
+            }));
+        }
+        let mut list: Vec<&str> = targets.iter().map(|(name, _)| name.as_str()).collect();
+        list.sort_unstable();
+        let list = list.join(", ");
+        let mut plan = Plan::default().says(
+            format!("The following packages would be installed/upgraded: {list}"),
+            format!("The following packages were successfully installed/upgraded: {list}"),
+        );
+        let mut predicts = vec![Prediction::Opaque];
+        for (name, new) in &targets {
+            plan.changes.insert(name.as_str(), shared::change(&have.version(name).unwrap_or_default(), new));
+            predicts.push(Prediction::Fact(pkg::fact(name), new.as_str().into()));
+        }
+        if refresh {
+            plan.steps.push(shared::refresh_step(packages));
+        }
+        let install: Vec<_> = targets.iter().map(|(name, _)| ((*name).clone(), None)).collect();
+        for command in packages.install(&install, &options) {
+            plan.steps.push(pkg::judged(command, std::mem::take(&mut predicts)));
+        }
+        plan.memo = have.to_value();
+        Ok(plan)
+    }
+
+    fn settle(&self, plan: &Plan, seen: &[Observed], cx: &PlanCx<'_>) -> Result<Settled, StateError> {
+        if plan.steps.is_empty() {
+            return Ok(Settled::as_planned(plan));
+        }
+        let (changes, _, failure) = shared::outcome(cx, plan, seen)?;
+        if let Some(said) = failure {
+            let comment = format!("An error was encountered while installing package(s): {said}");
+            return Ok(Settled { result: false, changes, comment });
+        }
+        let mut failed: Vec<String> =
+            plan.changes.keys().filter(|name| changes.get_value(name).is_none()).map(python::str).collect();
+        failed.sort();
+        if failed.is_empty() {
+            return Ok(Settled { result: true, changes, comment: plan.did.clone() });
+        }
+        let comment = format!("The following packages failed to update: {}", failed.join(", "));
+        Ok(Settled { result: false, changes, comment })
+    }
+}

@@ -1,0 +1,6 @@
+base:
+  '*':
+    - base
+  'G@role:web':
+    - match: compound
+    - web

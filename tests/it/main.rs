@@ -1,0 +1,8 @@
+//! The whole program, from the outside: bad input, the three distances, fleets of throw-away hosts.
+//! One binary, because linking is the cost that multiplies.
+
+mod console;
+mod distances;
+mod fleet;
+mod support;
+mod thin;

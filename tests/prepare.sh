@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Installs what the tests need, on Debian and as root; elsewhere it names what is missing.
+set -euo pipefail
+need=()
+command -v cc >/dev/null || need+=(build-essential)
+[ -x /usr/sbin/sshd ] || need+=(openssh-server)
+command -v ssh-keygen >/dev/null || need+=(openssh-client)
+command -v ip >/dev/null || need+=(iproute2)
+command -v crontab >/dev/null || need+=(cron)
+command -v git >/dev/null || need+=(git)
+command -v pgrep >/dev/null || need+=(procps)
+[ ${#need[@]} = 0 ] && exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "prepare: installing ${need[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends "${need[@]}" >/dev/null
+else
+    echo "prepare: please install: ${need[*]}" >&2
+    exit 1
+fi
