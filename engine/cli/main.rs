@@ -132,7 +132,7 @@ fn tell(
 ) -> Result<Vec<HostReturn>, Failure> {
     let paint = Painter::decide(args.force_color, args.no_color, std::io::stdout().is_terminal());
     let err_paint = Painter::decide(args.force_color, args.no_color, std::io::stderr().is_terminal());
-    let outputter = Outputter { args, paint, err_paint };
+    let outputter = Outputter { args, paint };
     let file = match &args.out_file {
         Some(path) => Some(std::fs::File::create(path).map_err(|error| {
             Failure::new(Kind::Usage, format!("cannot write {}: {error}", path.display()))

@@ -14,7 +14,6 @@ use std::io::Write;
 pub struct Outputter<'a> {
     pub args: &'a Args,
     pub paint: Painter,
-    pub err_paint: Painter,
 }
 
 impl Outputter<'_> {

@@ -2,10 +2,11 @@
 
 use crate::args::Args;
 use crate::eval::{CALLER, KWARGS, VARARGS, Vm};
-use crate::fail::{R, err};
+use crate::fail::{Fail, R, err};
 use crate::show;
 use crate::tree::{Expr, Sym, Template};
 use crate::value::{Macro, Module, Obj, Scope, Val};
+use corpus_core::suggest::did_you_mean;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -72,8 +73,21 @@ impl Vm<'_> {
     }
 
     pub(crate) fn load(&mut self, path: &str, at: u32) -> R<Arc<Template>> {
-        let loaded = self.engine.load(path, &self.template.file, self.cx);
-        self.placed(loaded, at)
+        self.engine.load(path, &self.template.file, self.cx).map_err(|mut fail| {
+            if fail.at.is_some() {
+                fail.chain.push((self.template.clone(), at, "imported here".into()));
+            }
+            fail.place(&self.template, at)
+        })
+    }
+
+    /// Adds the nearest file name; looked for only when nothing else helps.
+    fn with_nearest(&self, mut fail: Box<Fail>, path: &str) -> Box<Fail> {
+        if fail.not_found {
+            let files = self.engine.roots().list_files(&self.cx.saltenv, "");
+            fail.hints.extend(did_you_mean(path, files.iter().map(String::as_str)));
+        }
+        fail
     }
 
     pub(crate) fn include(&mut self, name: &Expr, ignore_missing: bool, context: bool, scope: &Rc<Scope>) -> R<()> {
@@ -99,7 +113,10 @@ impl Vm<'_> {
             }
         }
         match missing {
-            Some(fail) if !ignore_missing => Err(fail),
+            Some(fail) if !ignore_missing => {
+                let path = fail.message.clone();
+                Err(self.with_nearest(fail, &path))
+            }
             _ => Ok(()),
         }
     }
@@ -124,7 +141,7 @@ impl Vm<'_> {
         let path = self.eval(from, scope)?;
         let path = show::text(&path);
         let path = self.placed(path, from.at)?;
-        let template = self.load(&path, from.at)?;
+        let template = self.load(&path, from.at).map_err(|fail| self.with_nearest(fail, &path))?;
         if !context && let Some(module) = self.modules.get(&template.file) {
             return Ok(module.clone());
         }

@@ -87,10 +87,14 @@ impl Engine {
     pub fn render_text(&self, text: &str, name: &str, file: &str, cx: &RenderCx) -> Result<String, Diagnostic> {
         let head = format!("Unable to render {name}: ");
         let template = lower::compile(file, text).map_err(|error| syntax_fail(*error).diagnostic(&head))?;
-        let base = self.base_scope(cx, file, None);
-        let mut vm = Vm::new(self, cx, base, Arc::new(template));
-        vm.render().map_err(|fail| fail.diagnostic(&head))?;
-        Ok(with_newline(vm.out, text))
+        self.run(Arc::new(template), cx, &head)
+    }
+
+    fn run(&self, template: Arc<Template>, cx: &RenderCx, head: &str) -> Result<String, Diagnostic> {
+        let base = self.base_scope(cx, &template.file, None);
+        let mut vm = Vm::new(self, cx, base, template.clone());
+        vm.render().map_err(|fail| fail.diagnostic(head))?;
+        Ok(with_newline(vm.out, &template.source))
     }
 
     /// Renders a file of the file roots.
@@ -100,8 +104,9 @@ impl Engine {
         let Some(full) = self.shared.roots.find(path, &cx.saltenv) else {
             return Err(Diagnostic::error(format!("Source file salt://{path} not found in saltenv '{}'", cx.saltenv)));
         };
-        let text = read(&full).map_err(|why| Diagnostic::error(format!("Unable to read {path}: {why}")))?;
-        self.render_text(&text, &format!("salt://{path}"), path, cx)
+        let head = format!("Unable to render salt://{path}: ");
+        let template = self.template(&full, path).map_err(|fail| fail.diagnostic(&head))?;
+        self.run(template, cx, &head)
     }
 
     /// Returns the template of a path that an import or include names.
@@ -118,8 +123,6 @@ impl Engine {
             let mut fail = Fail::new(Kind::Error, path);
             fail.not_found = true;
             fail.label = format!("no such file in saltenv '{}'", cx.saltenv);
-            let files = self.shared.roots.list_files(&cx.saltenv, "");
-            fail.hints.extend(corpus_core::suggest::did_you_mean(path, files.iter().map(String::as_str)));
             return Err(fail);
         };
         self.template(&full, name)

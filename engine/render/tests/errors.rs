@@ -126,7 +126,10 @@ fn missing_functions_are_named_as_salt_names_them() {
         ("{{ salt['nope.fun']() }}", "'salt.utils.templates.AliasedLoader object' has no attribute 'nope.fun'"),
         ("{{ salt.nope.fun() }}", "'salt.utils.templates.AliasedLoader object' has no attribute 'nope'"),
         ("{{ salt.test.nope() }}", "'salt.loader.lazy.LoadedMod object' has no attribute 'nope'"),
-        ("{{ salt['pillar.gett']('x') }}", "'salt.utils.templates.AliasedLoader object' has no attribute 'pillar.gett'"),
+        (
+            "{{ salt['pillar.gett']('x') }}",
+            "'salt.utils.templates.AliasedLoader object' has no attribute 'pillar.gett'",
+        ),
     ] {
         let diagnostic = engine.render_text(template, "t", "t", &context()).expect_err(template);
         assert_eq!(diagnostic.message, format!("Unable to render t: Jinja variable {message}"));
@@ -137,4 +140,27 @@ fn missing_functions_are_named_as_salt_names_them() {
     ] {
         assert_eq!(engine.render_text(template, "t", "t", &context()).expect(template), text);
     }
+}
+
+#[test]
+fn a_bad_import_names_both_files() {
+    let diagnostic = failure("missing");
+    assert_eq!(diagnostic.message, "Rendering SLS 'base:missing' failed: Jinja error: lib/macro.jinja");
+    assert_eq!(diagnostic.span().map(ToString::to_string).as_deref(), Some("missing.sls:1:9"));
+    assert_eq!(diagnostic.hints, ["did you mean `lib/macros.jinja`?"]);
+    let places: Vec<String> = failure("imports_broken").labels.iter().map(|l| l.span.to_string()).collect();
+    assert_eq!(places.len(), 2, "{places:?}");
+    assert!(places[0].starts_with("lib/broken.jinja:2:") && places[1] == "imports_broken.sls:2:11", "{places:?}");
+}
+
+#[test]
+fn files_of_the_roots_are_rendered() {
+    let engine = engine_of("tests/files");
+    assert_eq!(engine.render_file("salt://lib/text.txt", &context()).expect("it renders"), "plain 2 text");
+    assert!(engine.render_file("salt://../errors.rs", &context()).is_err());
+    assert!(engine.roots().list_files("base", "lib").contains(&"lib/rel.jinja".to_owned()));
+    assert_eq!(
+        engine_of("tests/tree").roots().sls_path("web", "base").map(|(_, file)| file).as_deref(),
+        Some("web/init.sls")
+    );
 }

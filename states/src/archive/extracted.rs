@@ -3,7 +3,10 @@
 use corpus_core::decode::OneOrMany;
 use corpus_core::host::Command;
 use corpus_core::source::{FileOrigin, FileRequest};
-use corpus_core::{Attrs, Effect, FileKind, Observed, Owner, Plan, PlanCx, Prediction, Settled, State, StateError, Value, digest, python};
+use corpus_core::{
+    Attrs, Effect, FileKind, Observed, Owner, Plan, PlanCx, Prediction, Settled, State, StateError, Value, digest,
+    python,
+};
 use corpus_exec::ask;
 use serde::Deserialize;
 use std::path::Path;
@@ -93,10 +96,16 @@ impl State for Extracted {
         let zip = match self.archive_format.as_deref() {
             Some("tar") => false,
             Some("zip") => true,
-            Some(other) => return Err(StateError::failed(format!("archive_format '{other}' is not built: only tar and zip are"))),
+            Some(other) => {
+                return Err(StateError::failed(format!("archive_format '{other}' is not built: only tar and zip are")));
+            }
             None => match source.to_lowercase().split('?').next().unwrap_or_default() {
                 url if url.ends_with(".zip") || url.ends_with(".jar") || url.ends_with(".war") => true,
-                url if url.contains(".tar") || [".tgz", ".tbz", ".tbz2", ".txz", ".tlz"].iter().any(|end| url.ends_with(end)) => false,
+                url if url.contains(".tar")
+                    || [".tgz", ".tbz", ".tbz2", ".txz", ".tlz"].iter().any(|end| url.ends_with(end)) =>
+                {
+                    false
+                }
                 _ => {
                     return Err(StateError::failed(
                         "Could not guess archive_format from the value of the 'source' argument. Please set this \
@@ -106,7 +115,8 @@ impl State for Extracted {
             },
         };
         let entries = list(cx, &path, zip)?;
-        let mut tops: Vec<&str> = entries.iter().filter_map(|entry| entry.trim_start_matches("./").split('/').next()).collect();
+        let mut tops: Vec<&str> =
+            entries.iter().filter_map(|entry| entry.trim_start_matches("./").split('/').next()).collect();
         tops.retain(|top| !top.is_empty());
         tops.sort_unstable();
         tops.dedup();
@@ -126,7 +136,11 @@ impl State for Extracted {
             let at = format!("{name}/{}", inside.trim_end_matches('/'));
             match cx.host.lstat(at.as_ref())? {
                 None => missing.push(inside),
-                Some(meta) if inside.ends_with('/') != (meta.kind == FileKind::Dir) && meta.kind != FileKind::Symlink && !self.force => {
+                Some(meta)
+                    if inside.ends_with('/') != (meta.kind == FileKind::Dir)
+                        && meta.kind != FileKind::Symlink
+                        && !self.force =>
+                {
                     return Err(StateError::failed(format!(
                         "The below paths (relative to {name}) exist, but are the incorrect type (file instead of \
                          directory, symlink instead of file, etc.). To proceed with extraction, set 'force' to True. \
@@ -136,11 +150,8 @@ impl State for Extracted {
                 Some(_) => {}
             }
         }
-        let owner = Attrs {
-            user: self.user.clone().map(Owner::Name),
-            group: self.group.clone().map(Owner::Name),
-            mode: None,
-        };
+        let owner =
+            Attrs { user: self.user.clone().map(Owner::Name), group: self.group.clone().map(Owner::Name), mode: None };
         if missing.is_empty() && !self.overwrite {
             let mut plan = Plan::unchanged("All files in archive are already present");
             self.fix_owner(cx, name, &entries, strip, &mut plan)?;
@@ -168,9 +179,19 @@ impl State for Extracted {
             plan.changes.insert("directories_created", vec![name]);
         }
         for folder in folders {
-            plan.push(Effect::Mkdir { path: folder.into(), attrs: Attrs { mode: Some(0o755), ..owner.clone() } }, vec![]);
+            plan.push(
+                Effect::Mkdir { path: folder.into(), attrs: Attrs { mode: Some(0o755), ..owner.clone() } },
+                vec![],
+            );
         }
-        plan.push(Effect::Exec(self.unpack(&path, zip)), entries.iter().filter_map(|entry| stripped(entry, strip)).map(|inside| Prediction::Path(format!("{name}/{}", inside.trim_end_matches('/')).into())).collect());
+        plan.push(
+            Effect::Exec(self.unpack(&path, zip)),
+            entries
+                .iter()
+                .filter_map(|entry| stripped(entry, strip))
+                .map(|inside| Prediction::Path(format!("{name}/{}", inside.trim_end_matches('/')).into()))
+                .collect(),
+        );
         if self.user.is_some() || self.group.is_some() {
             let who = match (&self.user, &self.group) {
                 (Some(user), Some(group)) => format!("{user}:{group}"),
@@ -178,7 +199,11 @@ impl State for Extracted {
                 (None, group) => format!(":{}", group.as_deref().unwrap_or_default()),
             };
             let mut chown = Command::new(["chown", "-R", "-h", &who, "--"]);
-            let mut paths: Vec<String> = entries.iter().filter_map(|entry| stripped(entry, strip)).filter_map(|inside| inside.split('/').next().map(|top| format!("{name}/{top}"))).collect();
+            let mut paths: Vec<String> = entries
+                .iter()
+                .filter_map(|entry| stripped(entry, strip))
+                .filter_map(|inside| inside.split('/').next().map(|top| format!("{name}/{top}")))
+                .collect();
             paths.sort();
             paths.dedup();
             chown.argv.extend(paths);
@@ -210,14 +235,16 @@ impl Extracted {
         if first.starts_with('/') {
             return Err(StateError::missing(format!("Source file '{first}' does not exist")));
         }
-        let want = self.source_hash.as_deref().map(|hash| hash.rsplit('=').next().unwrap_or(hash).trim().to_lowercase());
+        let want =
+            self.source_hash.as_deref().map(|hash| hash.rsplit('=').next().unwrap_or(hash).trim().to_lowercase());
         let remote = first.starts_with("http") || first.starts_with("ftp");
         if remote && want.is_none() && !self.skip_verify {
             return Err(StateError::failed(format!(
                 "Unable to verify upstream hash of source file {first}, please set source_hash or set skip_verify to True"
             )));
         }
-        let request = FileRequest { origin: FileOrigin::Urls(self.source.0.clone()), saltenv: cx.saltenv(), template: None };
+        let request =
+            FileRequest { origin: FileOrigin::Urls(self.source.0.clone()), saltenv: cx.saltenv(), template: None };
         let found = cx.resolve(&request)?;
         let path = cx.source.fetch(&found)?;
         if let Some(want) = want {
@@ -231,7 +258,11 @@ impl Extracted {
                     56 => "sha224sum",
                     96 => "sha384sum",
                     128 => "sha512sum",
-                    _ => return Err(StateError::failed(format!("source_hash '{want}' is neither a digest nor `type=digest`"))),
+                    _ => {
+                        return Err(StateError::failed(format!(
+                            "source_hash '{want}' is neither a digest nor `type=digest`"
+                        )));
+                    }
                 };
                 let text = ask::output(cx.host, &Command::new([program, "--", &path.to_string_lossy()]))?;
                 text.split_whitespace().next().unwrap_or_default().trim_start_matches('\\').to_owned()
@@ -269,13 +300,24 @@ impl Extracted {
         command
     }
 
-    fn fix_owner(&self, cx: &PlanCx<'_>, name: &str, entries: &[String], strip: usize, plan: &mut Plan) -> Result<(), StateError> {
+    fn fix_owner(
+        &self,
+        cx: &PlanCx<'_>,
+        name: &str,
+        entries: &[String],
+        strip: usize,
+        plan: &mut Plan,
+    ) -> Result<(), StateError> {
         let uid = match &self.user {
-            Some(user) => Some(cx.host.user(user)?.ok_or_else(|| StateError::missing(format!("User {user} does not exist")))?.uid),
+            Some(user) => {
+                Some(cx.host.user(user)?.ok_or_else(|| StateError::missing(format!("User {user} does not exist")))?.uid)
+            }
             None => None,
         };
         let gid = match &self.group {
-            Some(group) => Some(cx.host.group(group)?.ok_or_else(|| StateError::missing(format!("Group {group} does not exist")))?.gid),
+            Some(group) => Some(
+                cx.host.group(group)?.ok_or_else(|| StateError::missing(format!("Group {group} does not exist")))?.gid,
+            ),
             None => None,
         };
         if uid.is_none() && gid.is_none() {
@@ -283,9 +325,10 @@ impl Extracted {
         }
         for inside in entries.iter().filter_map(|entry| stripped(entry, strip)) {
             let path = format!("{name}/{}", inside.trim_end_matches('/'));
-            let wrong = cx.host.lstat(path.as_ref())?.is_some_and(|meta| {
-                uid.is_some_and(|uid| uid != meta.uid) || gid.is_some_and(|gid| gid != meta.gid)
-            });
+            let wrong = cx
+                .host
+                .lstat(path.as_ref())?
+                .is_some_and(|meta| uid.is_some_and(|uid| uid != meta.uid) || gid.is_some_and(|gid| gid != meta.gid));
             if wrong {
                 let attrs = Attrs { user: uid.map(Owner::Id), group: gid.map(Owner::Id), mode: None };
                 plan.push(Effect::Attrs { path: path.into(), attrs, follow: false }, vec![]);
@@ -300,21 +343,27 @@ fn list(cx: &PlanCx<'_>, path: &str, zip: bool) -> Result<Vec<String>, StateErro
     let command = if zip { Command::new(["unzip", "-Z1", path]) } else { Command::new(["tar", "-tf", path]) };
     let program = command.argv[0].clone();
     if cx.host.which(&program).is_none() {
-        return Err(StateError::missing(format!("{program} command not available, it might not be installed on minion")));
+        return Err(StateError::missing(format!(
+            "{program} command not available, it might not be installed on minion"
+        )));
     }
     let text = ask::output(cx.host, &command).map_err(|error| StateError::failed(error.to_string()))?;
     let all: Vec<String> = text.lines().filter(|line| !matches!(*line, "" | "./" | ".")).map(str::to_owned).collect();
     if let Some(bad) = all.iter().find(|entry| entry.starts_with('/') || entry.split('/').any(|part| part == "..")) {
-        return Err(StateError::failed(format!("Archive holds the path {bad}, which leads out of the directory; it is not extracted")));
+        return Err(StateError::failed(format!(
+            "Archive holds the path {bad}, which leads out of the directory; it is not extracted"
+        )));
     }
     Ok(all)
 }
 
 fn strip_components(options: &str) -> Option<usize> {
-    options.split_whitespace().find_map(|word| word.strip_prefix("--strip-components=")?.parse().ok().or(None)).or_else(|| {
-        let mut words = options.split_whitespace().skip_while(|word| *word != "--strip-components");
-        words.nth(1)?.parse().ok()
-    })
+    options.split_whitespace().find_map(|word| word.strip_prefix("--strip-components=")?.parse().ok().or(None)).or_else(
+        || {
+            let mut words = options.split_whitespace().skip_while(|word| *word != "--strip-components");
+            words.nth(1)?.parse().ok()
+        },
+    )
 }
 
 /// Returns an entry's path without its first parts; `None` if nothing is left.

@@ -81,11 +81,15 @@ pub fn prepare(mut command: Command, how: &How<'_>, cx: &PlanCx<'_>) -> Result<C
         None => home(cx, how.runas).into(),
     });
     command.group = how.group.map(str::to_owned);
-    command.umask = how.umask.filter(|mask| !mask.is_null()).map(|mask| {
-        let text = python::str(mask);
-        u32::from_str_radix(text.trim_start_matches("0o"), 8)
-            .map_err(|_| StateError::failed(format!("Invalid umask: '{text}'")))
-    }).transpose()?;
+    command.umask = how
+        .umask
+        .filter(|mask| !mask.is_null())
+        .map(|mask| {
+            let text = python::str(mask);
+            u32::from_str_radix(text.trim_start_matches("0o"), 8)
+                .map_err(|_| StateError::failed(format!("Invalid umask: '{text}'")))
+        })
+        .transpose()?;
     command.timeout_s = how.timeout;
     command.background = how.bg;
     command.clean_env = how.clean_env;
@@ -247,7 +251,11 @@ pub fn plan_of(command: Command, name: &str, would: String, did: String) -> Plan
 /// Quotes a word for a shell.
 pub fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "@%_-+=:,./".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', "'\"'\"'")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.into()
+    } else {
+        format!("'{}'", word.replace('\'', "'\"'\"'"))
+    }
 }
 
 /// Tells whether a path leads to a program's script that has a suffix worth keeping.
@@ -281,11 +289,21 @@ mod tests {
     fn lets_stateful_commands_speak() {
         let judge = Judge { stateful: true, ..Judge::default() };
         for (stdout, result, changed, comment) in [
-            ("working\n\nchanged=yes comment='something has changed' whatever=123", true, true, "something has changed"),
+            (
+                "working\n\nchanged=yes comment='something has changed' whatever=123",
+                true,
+                true,
+                "something has changed",
+            ),
             ("changed=no comment='fine'", true, false, "fine"),
             ("{\"changed\": true, \"comment\": \"json\"}", true, true, "json"),
             ("", true, false, ""),
-            ("no pairs here", false, true, "Failed parsing script output! Stdout must be JSON or a line of name=value pairs."),
+            (
+                "no pairs here",
+                false,
+                true,
+                "Failed parsing script output! Stdout must be JSON or a line of name=value pairs.",
+            ),
         ] {
             let settled = ran(0, stdout, &judge);
             assert_eq!(settled.result, result, "{stdout}");

@@ -129,15 +129,16 @@ impl State for Script {
             Some(bytes) if template.is_none() => Content::Bytes(bytes),
             _ => {
                 let origin = FileOrigin::Urls(vec![url.to_owned()]);
-                let found = cx.source.resolve(&FileRequest { origin, saltenv: cx.saltenv(), template }).map_err(
-                    |error| match error {
-                        SourceError::NotFound(..) => StateError::missing(format!(
-                            "Unable to cache script {url} from saltenv '{}'",
-                            cx.saltenv()
-                        )),
-                        other => other.into(),
-                    },
-                )?;
+                let found =
+                    cx.source.resolve(&FileRequest { origin, saltenv: cx.saltenv(), template }).map_err(|error| {
+                        match error {
+                            SourceError::NotFound(..) => StateError::missing(format!(
+                                "Unable to cache script {url} from saltenv '{}'",
+                                cx.saltenv()
+                            )),
+                            other => other.into(),
+                        }
+                    })?;
                 Content::File { path: cx.source.fetch(&found)?, sha256: found.sha256, size: found.size }
             }
         };

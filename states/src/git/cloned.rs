@@ -49,7 +49,9 @@ impl State for Cloned {
             };
         }
         if ask::is_dir(cx.host, target) && !cx.host.list(target.as_ref())?.is_empty() {
-            return Err(StateError::failed(format!("Target '{target}' exists, is non-empty and is not a git repository")));
+            return Err(StateError::failed(format!(
+                "Target '{target}' exists, is non-empty and is not a git repository"
+            )));
         }
         let mut clone = git.git(["clone"]);
         if let Some(branch) = &self.branch {

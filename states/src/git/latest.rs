@@ -112,7 +112,8 @@ impl State for Latest {
             return Err(StateError::failed(format!("Target '{target}' exists and is a regular file, cannot proceed")));
         }
         let bare = self.bare || self.mirror;
-        let is_repository = ask::exists(cx.host, format!("{target}/.git")) || ask::exists(cx.host, format!("{target}/HEAD"));
+        let is_repository =
+            ask::exists(cx.host, format!("{target}/.git")) || ask::exists(cx.host, format!("{target}/HEAD"));
         if !is_repository {
             let empty = there.is_none() || cx.host.list(target.as_ref())?.is_empty();
             if !empty && !self.force_clone && !self.force {
@@ -150,7 +151,9 @@ impl State for Latest {
                 sha.get(..7).unwrap_or(&sha)
             ));
         } else if !same && !bare {
-            plan.unchanged = format!("Repository {target} is already present and local HEAD does not match, but update_head=False. HEAD has not been updated locally.");
+            plan.unchanged = format!(
+                "Repository {target} is already present and local HEAD does not match, but update_head=False. HEAD has not been updated locally."
+            );
         }
         Ok(plan.says(would.join(". "), format!("Repository {target} is up-to-date. {}", did.join(". "))))
     }

@@ -20,7 +20,8 @@ impl As<'_> {
         // Nobody is there to type a password.
         command = command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
         if !self.identity.is_empty() {
-            let keys: String = self.identity.iter().map(|key| format!(" -i '{}'", key.replace('\'', "'\\''"))).collect();
+            let keys: String =
+                self.identity.iter().map(|key| format!(" -i '{}'", key.replace('\'', "'\\''"))).collect();
             command = command.env(
                 "GIT_SSH_COMMAND",
                 &format!("ssh -o BatchMode=yes -o IdentitiesOnly=yes -o StrictHostKeyChecking=yes{keys}"),
@@ -38,7 +39,9 @@ impl As<'_> {
     /// Asks git and returns all of its answer.
     pub fn query<const N: usize>(&self, cx: &PlanCx<'_>, words: [&str; N]) -> Result<Output, StateError> {
         if cx.host.which("git").is_none() {
-            return Err(StateError::missing("git is not installed on this machine; install it first (`pkg.installed`)"));
+            return Err(StateError::missing(
+                "git is not installed on this machine; install it first (`pkg.installed`)",
+            ));
         }
         Ok(cx.host.query(&self.git(words))?)
     }
@@ -52,12 +55,8 @@ impl As<'_> {
         let text = output.stdout_text();
         let refs: Vec<(&str, &str)> = text.lines().filter_map(|line| line.split_once('\t')).collect();
         // An annotated tag's commit stands under `^{}`.
-        let names = [
-            rev.to_owned(),
-            format!("refs/heads/{rev}"),
-            format!("refs/tags/{rev}^{{}}"),
-            format!("refs/tags/{rev}"),
-        ];
+        let names =
+            [rev.to_owned(), format!("refs/heads/{rev}"), format!("refs/tags/{rev}^{{}}"), format!("refs/tags/{rev}")];
         for name in &names {
             if let Some((sha, _)) = refs.iter().find(|(_, reference)| reference == name) {
                 return Ok(((*sha).to_owned(), Some(name.trim_end_matches("^{}").to_owned())));

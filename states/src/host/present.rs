@@ -41,7 +41,8 @@ impl State for Present {
                 return Err(StateError::failed(format!("Invalid IP Address for {name} ({ip})")));
             }
             let new = !before.has(ip, name);
-            let comment = Some(self.comment.as_str()).filter(|text| !text.is_empty() && before.comment_of(ip) != Some(*text));
+            let comment =
+                Some(self.comment.as_str()).filter(|text| !text.is_empty() && before.comment_of(ip) != Some(*text));
             if new {
                 would.push(format!("Host {name} ({ip}) would be added"));
                 did.push(format!("Added host {name} ({ip})"));

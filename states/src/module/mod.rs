@@ -71,8 +71,7 @@ fn calls(cx: &PlanCx<'_>) -> Vec<Planned> {
 /// Plans the calls.
 pub fn plan(cx: &PlanCx<'_>) -> Result<Plan, StateError> {
     let calls = calls(cx);
-    let missing: Vec<&str> =
-        calls.iter().map(|call| call.fun.as_str()).filter(|fun| !cx.caller.has(fun)).collect();
+    let missing: Vec<&str> = calls.iter().map(|call| call.fun.as_str()).filter(|fun| !cx.caller.has(fun)).collect();
     if let Some(first) = missing.first() {
         if !first.contains('.') {
             return Err(StateError::failed("No function provided."));

@@ -104,14 +104,12 @@ pub fn write(config: &str, text: String) -> Effect {
 
 /// Finds the device that `UUID=`, `LABEL=` and their kin name.
 pub fn resolve(cx: &PlanCx<'_>, device: &str) -> String {
-    for (start, folder) in [
-        ("UUID=", "by-uuid"),
-        ("LABEL=", "by-label"),
-        ("PARTUUID=", "by-partuuid"),
-        ("PARTLABEL=", "by-partlabel"),
-    ] {
+    for (start, folder) in
+        [("UUID=", "by-uuid"), ("LABEL=", "by-label"), ("PARTUUID=", "by-partuuid"), ("PARTLABEL=", "by-partlabel")]
+    {
         if let Some(name) = device.strip_prefix(start) {
-            return link(cx, &format!("/dev/disk/{folder}/{}", name.trim_matches('"'))).unwrap_or_else(|| device.into());
+            return link(cx, &format!("/dev/disk/{folder}/{}", name.trim_matches('"')))
+                .unwrap_or_else(|| device.into());
         }
     }
     if device.starts_with("/dev/") { link(cx, device).unwrap_or_else(|| device.into()) } else { device.into() }
@@ -120,7 +118,11 @@ pub fn resolve(cx: &PlanCx<'_>, device: &str) -> String {
 fn link(cx: &PlanCx<'_>, path: &str) -> Option<String> {
     let target = cx.host.read_link(path.as_ref()).ok()?;
     let name = target.file_name()?.to_string_lossy().into_owned();
-    Some(if path.starts_with("/dev/mapper") && target.is_relative() { format!("/dev/{name}") } else { format!("/dev/{name}") })
+    Some(if path.starts_with("/dev/mapper") && target.is_relative() {
+        format!("/dev/{name}")
+    } else {
+        format!("/dev/{name}")
+    })
 }
 
 #[cfg(test)]

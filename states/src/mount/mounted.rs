@@ -89,7 +89,9 @@ impl State for Mounted {
         let have = shared::active(cx)?.into_iter().rev().find(|entry| entry.point == name);
         if self.mount {
             let same = have.as_ref().is_some_and(|have| {
-                have.device == device || have.device == self.device || shared::resolve(cx, &have.device) == device
+                have.device == device
+                    || have.device == self.device
+                    || shared::resolve(cx, &have.device) == device
                     || matches!(self.fstype.as_str(), "tmpfs" | "proc" | "sysfs" | "devpts" | "overlay")
                     || opts.iter().any(|opt| matches!(opt.as_str(), "bind" | "rbind"))
             });

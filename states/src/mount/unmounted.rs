@@ -38,7 +38,8 @@ impl State for Unmounted {
     fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan, StateError> {
         let name = if self.name == "/" { "/" } else { self.name.trim_end_matches('/') };
         let mut plan = Plan::unchanged("Target was already unmounted");
-        let (mut would, mut did) = ("Target was already unmounted".to_owned(), "Target was already unmounted".to_owned());
+        let (mut would, mut did) =
+            ("Target was already unmounted".to_owned(), "Target was already unmounted".to_owned());
         let device = self.device.as_ref().map(|device| shared::resolve(cx, device));
         let mounted = shared::active(cx)?
             .iter()
@@ -54,7 +55,8 @@ impl State for Unmounted {
         {
             plan.push(shared::write(&self.config, text), vec![]);
             plan.changes.insert("persist", "purged");
-            would += &format!(". Mount point {name} is set to be unmounted but needs to be purged from {}", self.config);
+            would +=
+                &format!(". Mount point {name} is set to be unmounted but needs to be purged from {}", self.config);
             did += ". Removed target from fstab";
         }
         Ok(plan.says(would, did))

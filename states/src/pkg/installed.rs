@@ -222,7 +222,10 @@ impl Installed {
                 let word = if held { "held" } else { "unheld" };
                 let list = names.join(", ");
                 plan.memo = have.to_value();
-                return Ok(plan.says(format!("Package {list} is set to be {word}."), format!("Package {list} is now being {word}.")));
+                return Ok(plan.says(
+                    format!("Package {list} is set to be {word}."),
+                    format!("Package {list} is now being {word}."),
+                ));
             }
             return Ok(plan);
         }
@@ -271,7 +274,12 @@ impl Installed {
         Ok(plan)
     }
 
-    fn plan_sources(&self, cx: &PlanCx<'_>, packages: &'static dyn Packages, sources: &[Value]) -> Result<Plan, StateError> {
+    fn plan_sources(
+        &self,
+        cx: &PlanCx<'_>,
+        packages: &'static dyn Packages,
+        sources: &[Value],
+    ) -> Result<Plan, StateError> {
         let wanted = entries(sources)?;
         let names: Vec<String> = wanted.keys().cloned().collect();
         let have = shared::installed(cx, &names)?;

@@ -71,7 +71,11 @@ pub fn failure(plan: &Plan, seen: &[Observed]) -> Option<String> {
 }
 
 /// Returns the changes since the plan was made, with the package manager's failure if there was one.
-pub fn outcome(cx: &PlanCx<'_>, plan: &Plan, seen: &[Observed]) -> Result<(Map, Arc<Installed>, Option<String>), StateError> {
+pub fn outcome(
+    cx: &PlanCx<'_>,
+    plan: &Plan,
+    seen: &[Observed],
+) -> Result<(Map, Arc<Installed>, Option<String>), StateError> {
     let after = provider(cx)?.installed(cx.host)?;
     Ok((pkg::difference(&plan.memo, &after), after, failure(plan, seen)))
 }
@@ -183,7 +187,13 @@ impl Given<'_> {
 }
 
 /// Plans to hold packages back or to let them go, beside whatever else is planned.
-pub fn plan_hold(packages: &dyn Packages, have: &Installed, names: &[String], held: bool, plan: &mut Plan) -> Result<(), StateError> {
+pub fn plan_hold(
+    packages: &dyn Packages,
+    have: &Installed,
+    names: &[String],
+    held: bool,
+    plan: &mut Plan,
+) -> Result<(), StateError> {
     let targets: Vec<String> = names.iter().filter(|name| have.held.contains(name) != held).cloned().collect();
     if targets.is_empty() {
         return Ok(());

@@ -29,7 +29,11 @@ impl State for Absent {
         let name = &self.name;
         let mut plan = Plan::unchanged(format!("Package repo {name} is absent"));
         if shared::is_apt(cx) {
-            let marker = self.ppa.clone().or_else(|| name.strip_prefix("ppa:").map(str::to_owned)).map(|ppa| format!("/{ppa}/ubuntu"));
+            let marker = self
+                .ppa
+                .clone()
+                .or_else(|| name.strip_prefix("ppa:").map(str::to_owned))
+                .map(|ppa| format!("/{ppa}/ubuntu"));
             let want = Line::parse(name);
             let gone = |text: &str| {
                 Line::parse(text).is_some_and(|line| match (&marker, &want) {

@@ -71,8 +71,26 @@ fn yes() -> bool {
 
 /// Arguments that are not settings of a yum repository.
 const NOT_YUM: [&str; 20] = [
-    "name", "humanname", "file", "dist", "comps", "architectures", "key_url", "key_text", "keyid", "keyserver", "aptkey",
-    "signedby", "ppa", "clean_file", "disabled", "enabled", "refresh", "refresh_db", "consolidate", "comments",
+    "name",
+    "humanname",
+    "file",
+    "dist",
+    "comps",
+    "architectures",
+    "key_url",
+    "key_text",
+    "keyid",
+    "keyserver",
+    "aptkey",
+    "signedby",
+    "ppa",
+    "clean_file",
+    "disabled",
+    "enabled",
+    "refresh",
+    "refresh_db",
+    "consolidate",
+    "comments",
 ];
 
 impl State for Managed {
@@ -110,7 +128,11 @@ impl State for Managed {
 
 impl Managed {
     fn off(&self) -> bool {
-        self.disabled || self.enabled.as_ref().is_some_and(|on| !matches!(python::str(on).to_lowercase().as_str(), "1" | "true" | "yes"))
+        self.disabled
+            || self
+                .enabled
+                .as_ref()
+                .is_some_and(|on| !matches!(python::str(on).to_lowercase().as_str(), "1" | "true" | "yes"))
     }
 
     fn apt(&self, cx: &PlanCx<'_>) -> Result<Plan, StateError> {
@@ -118,10 +140,10 @@ impl Managed {
         let ppa = self.ppa.clone().or_else(|| self.name.strip_prefix("ppa:").map(str::to_owned));
         if let Some(ppa) = ppa {
             let marker = format!("/{ppa}/ubuntu");
-            let known = shared::apt_files(cx)
-                .iter()
-                .filter_map(|path| ask::text(cx.host, path).ok().flatten())
-                .any(|text| text.lines().filter_map(Line::parse).any(|line| !line.disabled && line.uri.contains(&marker)));
+            let known =
+                shared::apt_files(cx).iter().filter_map(|path| ask::text(cx.host, path).ok().flatten()).any(|text| {
+                    text.lines().filter_map(Line::parse).any(|line| !line.disabled && line.uri.contains(&marker))
+                });
             if !known {
                 let command = Command::new(["add-apt-repository", "-y", "-n", &format!("ppa:{ppa}")]);
                 plan.push(Effect::Exec(command), vec![Prediction::Opaque]);
@@ -130,12 +152,14 @@ impl Managed {
             return Ok(plan);
         }
         let text = self.name.replace("{codename}", codename(cx));
-        let mut want = Line::parse(&text).or_else(|| Line::parse(&format!("{text} {}", self.dist.as_deref()?))).ok_or_else(|| {
-            StateError::failed(format!(
-                "Failed to configure repo '{}': it is no one-line apt source (`deb URI DIST COMPONENTS`)",
-                self.name
-            ))
-        })?;
+        let mut want = Line::parse(&text)
+            .or_else(|| Line::parse(&format!("{text} {}", self.dist.as_deref()?)))
+            .ok_or_else(|| {
+                StateError::failed(format!(
+                    "Failed to configure repo '{}': it is no one-line apt source (`deb URI DIST COMPONENTS`)",
+                    self.name
+                ))
+            })?;
         if let Some(dist) = &self.dist {
             want.dist.clone_from(dist);
         }
@@ -221,14 +245,25 @@ impl Managed {
             if let Some(folder) = std::path::Path::new(&path).parent()
                 && !ask::is_dir(cx.host, folder)
             {
-                plan.push(Effect::Mkdir { path: folder.into(), attrs: Attrs { mode: Some(0o755), ..Attrs::default() } }, vec![]);
+                plan.push(
+                    Effect::Mkdir { path: folder.into(), attrs: Attrs { mode: Some(0o755), ..Attrs::default() } },
+                    vec![],
+                );
             }
             if dearmor {
                 let command = Command::new(["gpg", "--batch", "--yes", "--dearmor", "-o", &path]).stdin(bytes);
                 plan.push(Effect::Exec(command), vec![Prediction::Path(path.clone().into())]);
             } else {
                 let attrs = Attrs { mode: Some(0o644), ..Attrs::default() };
-                plan.push(Effect::WriteFile { path: path.clone().into(), content: Content::Bytes(bytes), attrs, backup: None }, vec![]);
+                plan.push(
+                    Effect::WriteFile {
+                        path: path.clone().into(),
+                        content: Content::Bytes(bytes),
+                        attrs,
+                        backup: None,
+                    },
+                    vec![],
+                );
             }
             plan.changes.insert("key", path);
         }
@@ -240,7 +275,15 @@ impl Managed {
             let server = self.keyserver.clone().unwrap_or_else(|| "keyserver.ubuntu.com".into());
             let keyring = format!("gnupg-ring:{path}");
             let fetch = Command::new([
-                "gpg", "--batch", "--no-default-keyring", "--keyring", &keyring, "--keyserver", &server, "--recv-keys", id,
+                "gpg",
+                "--batch",
+                "--no-default-keyring",
+                "--keyring",
+                &keyring,
+                "--keyserver",
+                &server,
+                "--recv-keys",
+                id,
             ]);
             plan.push(Effect::Exec(fetch), vec![Prediction::Path(path.clone().into())]);
             plan.push(Effect::Exec(Command::new(["chmod", "0644", &path])), vec![]);
@@ -255,13 +298,21 @@ impl Managed {
         let before = shared::section(&have, &self.name);
         let mut settings = before.clone().unwrap_or_default();
         let mut set = |key: &str, value: String| _ = settings.insert(key, value);
-        set("name", self.humanname.clone().unwrap_or_else(|| before.as_ref().and_then(|map| map.str("name")).unwrap_or(&self.name).to_owned()));
+        set(
+            "name",
+            self.humanname
+                .clone()
+                .unwrap_or_else(|| before.as_ref().and_then(|map| map.str("name")).unwrap_or(&self.name).to_owned()),
+        );
         if before.is_none() || self.enabled.is_some() || self.disabled {
             set("enabled", u8::from(!self.off()).to_string());
         }
         for (key, value) in &arguments(cx.low) {
             let key = python::str(key);
-            if !NOT_YUM.contains(&key.as_str()) && !key.starts_with("__") && !corpus_core::keywords::is_engine_word(&key) {
+            if !NOT_YUM.contains(&key.as_str())
+                && !key.starts_with("__")
+                && !corpus_core::keywords::is_engine_word(&key)
+            {
                 set(&key, shared::yum_value(value));
             }
         }
@@ -277,7 +328,8 @@ impl Managed {
             for (key, value) in &settings {
                 let old = before.as_ref().and_then(|map| map.get_value(key));
                 if old != Some(value) {
-                    let change: Map = [("new", value.clone()), ("old", old.cloned().unwrap_or_default())].into_iter().collect();
+                    let change: Map =
+                        [("new", value.clone()), ("old", old.cloned().unwrap_or_default())].into_iter().collect();
                     plan.changes.insert(python::str(key), Value::map(change));
                 }
             }
@@ -292,8 +344,12 @@ fn codename<'a>(cx: &'a PlanCx<'_>) -> &'a str {
 }
 
 fn add_option(line: &mut Line, key: &str, value: &str) {
-    let mut options: Vec<String> =
-        line.options.split(' ').filter(|option| !option.is_empty() && !option.starts_with(&format!("{key}="))).map(str::to_owned).collect();
+    let mut options: Vec<String> = line
+        .options
+        .split(' ')
+        .filter(|option| !option.is_empty() && !option.starts_with(&format!("{key}=")))
+        .map(str::to_owned)
+        .collect();
     options.push(format!("{key}={value}"));
     line.options = options.join(" ");
 }

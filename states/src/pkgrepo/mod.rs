@@ -33,7 +33,14 @@ impl Line {
         };
         let mut words = rest.split_whitespace().map(str::to_owned);
         let options = options.split_whitespace().collect::<Vec<_>>().join(" ");
-        Some(Self { disabled, kind: kind.into(), options, uri: words.next()?, dist: words.next()?, comps: words.collect() })
+        Some(Self {
+            disabled,
+            kind: kind.into(),
+            options,
+            uri: words.next()?,
+            dist: words.next()?,
+            comps: words.collect(),
+        })
     }
 
     /// Writes the line.
@@ -59,7 +66,8 @@ impl Line {
 
 /// Returns the effect that writes a list.
 pub fn write(cx: &PlanCx<'_>, path: &str, text: String) -> Effect {
-    let attrs = if ask::exists(cx.host, path) { Attrs::default() } else { Attrs { mode: Some(0o644), ..Attrs::default() } };
+    let attrs =
+        if ask::exists(cx.host, path) { Attrs::default() } else { Attrs { mode: Some(0o644), ..Attrs::default() } };
     Effect::WriteFile { path: path.into(), content: Content::Bytes(text.into()), attrs, backup: None }
 }
 

@@ -19,9 +19,8 @@ pub struct Want<'a> {
 
 /// Returns a service's status; an error when there is no such service.
 pub fn status(cx: &PlanCx<'_>, name: &str, sig: Option<&str>) -> Result<Option<Status>, StateError> {
-    let status = service::status(cx.host, name, sig).map_err(|error| {
-        if error.is_missing() { StateError::missing(error.to_string()) } else { error.into() }
-    })?;
+    let status = service::status(cx.host, name, sig)
+        .map_err(|error| if error.is_missing() { StateError::missing(error.to_string()) } else { error.into() })?;
     Ok(status.available.then_some(status))
 }
 

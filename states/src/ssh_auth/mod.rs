@@ -92,11 +92,11 @@ pub fn source(cx: &PlanCx<'_>, url: &str) -> Result<Vec<Key>, StateError> {
     let bytes = if url.starts_with('/') {
         cx.host.read(url.as_ref())?
     } else {
-        let request =
-            FileRequest { origin: FileOrigin::Urls(vec![url.into()]), saltenv: cx.saltenv(), template: None };
-        let found = cx.source.resolve(&request).map_err(|_| {
-            StateError::missing(format!("Failed to add the ssh key. Source file {url} is missing"))
-        })?;
+        let request = FileRequest { origin: FileOrigin::Urls(vec![url.into()]), saltenv: cx.saltenv(), template: None };
+        let found = cx
+            .source
+            .resolve(&request)
+            .map_err(|_| StateError::missing(format!("Failed to add the ssh key. Source file {url} is missing")))?;
         cx.read_source(&found)?
     };
     Ok(String::from_utf8_lossy(&bytes).lines().filter_map(Key::parse).collect())

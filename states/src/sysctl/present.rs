@@ -70,7 +70,8 @@ impl State for Present {
         }
         if !stays {
             let content = Content::Bytes(with_setting(&text, name, &value).into());
-            let attrs = if text.is_empty() { Attrs { mode: Some(0o644), ..Attrs::default() } } else { Attrs::default() };
+            let attrs =
+                if text.is_empty() { Attrs { mode: Some(0o644), ..Attrs::default() } } else { Attrs::default() };
             plan.push(Effect::WriteFile { path: config.into(), content, attrs, backup: None }, vec![]);
         }
         Ok(plan)

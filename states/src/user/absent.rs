@@ -33,8 +33,7 @@ impl State for Absent {
         let Some(user) = cx.host.user(name)? else {
             return Ok(Plan::unchanged(format!("User {name} is not present")));
         };
-        let mut plan =
-            Plan::default().says(format!("User {name} set for removal"), format!("Removed user {name}"));
+        let mut plan = Plan::default().says(format!("User {name} set for removal"), format!("Removed user {name}"));
         plan.steps = shadow::delete_user(cx.host, &user, self.purge, self.force)?;
         for prediction in plan.steps.iter().flat_map(|step| &step.predicts) {
             if let corpus_core::Prediction::Group(group, None) = prediction {

@@ -30,5 +30,9 @@ pub fn info(look: &dyn Look, user: &User) -> HostResult<Map> {
 
 /// Returns the entries of a picture that differ from an earlier one.
 pub fn difference(before: &Value, after: &Map) -> Map {
-    after.iter().filter(|(key, value)| before.as_map().and_then(|map| map.get_value(key)) != Some(value)).map(|(k, v)| (k.clone(), v.clone())).collect()
+    after
+        .iter()
+        .filter(|(key, value)| before.as_map().and_then(|map| map.get_value(key)) != Some(value))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect()
 }

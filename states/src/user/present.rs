@@ -144,7 +144,11 @@ impl State for Present {
             return Ok(settled);
         }
         let Some(user) = cx.host.user(&self.name)? else {
-            return Ok(Settled { result: false, comment: format!("Failed to create new user {}", self.name), ..settled });
+            return Ok(Settled {
+                result: false,
+                comment: format!("Failed to create new user {}", self.name),
+                ..settled
+            });
         };
         // Salt shows what became of the account; what was known before stays, with the system's own words added.
         let mut after = shared::info(cx.host, &user)?;
@@ -291,7 +295,10 @@ impl Present {
         plan.steps = shadow::change_user(cx.host, user, &to)?;
         plan.changes = changes;
         let home = self.home.as_ref().unwrap_or(&user.home);
-        if self.createhome && !home.is_empty() && !ask::is_dir(cx.host, home) && !(self.persist_home && to.home.is_some())
+        if self.createhome
+            && !home.is_empty()
+            && !ask::is_dir(cx.host, home)
+            && !(self.persist_home && to.home.is_some())
         {
             let owner = Attrs { user: Some(Owner::Id(user.uid)), group: Some(Owner::Id(user.gid)), mode: Some(0o755) };
             plan.push(Effect::Mkdir { path: home.into(), attrs: owner }, vec![]);
@@ -300,7 +307,9 @@ impl Present {
         let aged = self.password.is_some()
             || self.empty_password
             || self.password_lock.is_some()
-            || [self.date, self.mindays, self.maxdays, self.inactdays, self.warndays, self.expire].iter().any(Option::is_some);
+            || [self.date, self.mindays, self.maxdays, self.inactdays, self.warndays, self.expire]
+                .iter()
+                .any(Option::is_some);
         if aged {
             match shadow::shadow(cx.host, &self.name)? {
                 Some(have) => self.shadow_steps(&have, false, &mut plan),
@@ -372,7 +381,10 @@ impl Present {
         }
         if self.empty_password && (!have.passwd.is_empty() || fresh) {
             plan.steps.push(shadow::delete_password(name));
-            plan.changes.insert(if fresh { "password" } else { "empty_password" }, if fresh { "".into() } else { Value::Bool(true) });
+            plan.changes.insert(
+                if fresh { "password" } else { "empty_password" },
+                if fresh { "".into() } else { Value::Bool(true) },
+            );
         }
         if let Some(lock) = self.password_lock.filter(|lock| *lock != have.passwd.starts_with('!')) {
             plan.steps.push(shadow::lock(name, lock));

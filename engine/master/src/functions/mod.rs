@@ -45,7 +45,7 @@ pub fn answer(session: &Arc<Session>, call: &Call, events: &(dyn Fn(Event) + Syn
         match session.corpus.registry.function(&call.fun).map(|def| def.run) {
             Some(ExecFn::Data(run)) => call_data(session, call).and_then(|data| run(call, &data).map_err(|e| function(&e))),
             // Most questions to a machine need neither grains nor pillar: `test.ping` costs one round trip.
-            Some(_) => match session.minion.call(call) {
+            Some(_) => match session.minion.call(&typed(call)) {
                 Ok(answer) => answer.map_err(|error| function(&error)),
                 Err(error) => Err(lost(&error)),
             },
@@ -53,6 +53,15 @@ pub fn answer(session: &Arc<Session>, call: &Call, events: &(dyn Fn(Event) + Syn
         }
     };
     value.map_or_else(Outcome::Failed, Outcome::Value)
+}
+
+/// Salt: a command typed by a person is read by a shell; one in a template is not, unless it says so.
+fn typed(call: &Call) -> Call {
+    let mut call = call.clone();
+    if call.fun.starts_with("cmd.") && !call.kwargs.contains("python_shell") {
+        call.kwargs.insert("python_shell", true);
+    }
+    call
 }
 
 fn function(error: &ExecError) -> Failure {

@@ -443,7 +443,10 @@ fn combine(name: &str, value: &Val, args: &Args) -> R<Vec<Val>> {
                 if rows.len().saturating_mul(list.len()) > LIMIT {
                     return err("the product is too large");
                 }
-                rows = rows.iter().flat_map(|row| list.iter().map(|v| [&row[..], &[v.clone()]].concat())).collect();
+                rows = rows
+                    .iter()
+                    .flat_map(|row| list.iter().map(|v| [&row[..], std::slice::from_ref(v)].concat()))
+                    .collect();
             }
             out.extend(rows.into_iter().map(Val::tuple));
         }

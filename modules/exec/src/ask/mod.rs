@@ -20,10 +20,9 @@ pub fn text(look: &dyn Look, path: impl AsRef<Path>) -> HostResult<Option<String
 
 /// Returns what tells one state of a file from another: identity, size and time.
 pub fn stamp(look: &dyn Look, path: impl AsRef<Path>) -> HostResult<String> {
-    Ok(look.stat(path.as_ref())?.map_or_else(
-        || "none".to_owned(),
-        |meta| format!("{}:{}:{}:{}", meta.dev, meta.ino, meta.size, meta.mtime),
-    ))
+    Ok(look
+        .stat(path.as_ref())?
+        .map_or_else(|| "none".to_owned(), |meta| format!("{}:{}:{}:{}", meta.dev, meta.ino, meta.size, meta.mtime)))
 }
 
 /// Returns a value remembered under the key for as long as the stamp is the same.

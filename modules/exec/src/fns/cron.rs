@@ -11,10 +11,18 @@ pub const FNS: &[ExecDef] = &[
     }),
     read("cron.list_tab", "(user)", "Returns a user's crontab, taken apart.", list),
     read("cron.ls", "(user)", "Returns a user's crontab, taken apart.", list),
-    write("cron.set_job", "(user, minute, hour, daymonth, month, dayweek, cmd, comment=None, identifier=None, commented=False)", "Sets a job.", set_job),
-    write("cron.set_special", "(user, special, cmd, comment=None, identifier=None, commented=False)", "Sets a job of `@daily` and its kin.", |call, act, _| {
-        set(call, act, When::Special(call.need(1, "special")?), call.need(2, "cmd")?)
-    }),
+    write(
+        "cron.set_job",
+        "(user, minute, hour, daymonth, month, dayweek, cmd, comment=None, identifier=None, commented=False)",
+        "Sets a job.",
+        set_job,
+    ),
+    write(
+        "cron.set_special",
+        "(user, special, cmd, comment=None, identifier=None, commented=False)",
+        "Sets a job of `@daily` and its kin.",
+        |call, act, _| set(call, act, When::Special(call.need(1, "special")?), call.need(2, "cmd")?),
+    ),
     write("cron.rm_job", "(user, cmd, identifier=None)", "Removes a job.", remove),
     write("cron.rm", "(user, cmd, identifier=None)", "Removes a job.", remove),
     write("cron.set_env", "(user, name, value=None)", "Sets a variable.", |call, act, _| {
@@ -60,9 +68,7 @@ fn list(call: &Call, look: &dyn Look, _: &Data) -> Result<Value, ExecError> {
             }
         }
     }
-    let pair = |(name, value): (String, String)| {
-        Value::map([("name", name), ("value", value)].into_iter().collect())
-    };
+    let pair = |(name, value): (String, String)| Value::map([("name", name), ("value", value)].into_iter().collect());
     let mut all = Map::new();
     all.insert("pre", tab.pre);
     all.insert("crons", crons);

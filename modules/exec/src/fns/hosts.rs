@@ -2,7 +2,7 @@
 
 use crate::hosts::Hosts;
 use corpus_core::host::Act;
-use corpus_core::{Call, ExecDef, ExecError, ExecFn, Map, Value};
+use corpus_core::{ExecDef, ExecError, ExecFn, Map, Value};
 
 /// The functions of this module.
 pub const FNS: &[ExecDef] = &[
@@ -52,19 +52,23 @@ pub const FNS: &[ExecDef] = &[
         name: "hosts.add_host",
         args: "(ip, alias)",
         doc: "Adds a name to an address.",
-        run: ExecFn::Write(|call, act, _| edit(act, |hosts| {
-            hosts.add(&call.need(0, "ip")?, &call.need(1, "alias")?, None);
-            Ok(())
-        })),
+        run: ExecFn::Write(|call, act, _| {
+            edit(act, |hosts| {
+                hosts.add(&call.need(0, "ip")?, &call.need(1, "alias")?, None);
+                Ok(())
+            })
+        }),
     },
     ExecDef {
         name: "hosts.rm_host",
         args: "(ip, alias)",
         doc: "Takes a name off an address.",
-        run: ExecFn::Write(|call, act, _| edit(act, |hosts| {
-            hosts.remove(&call.need(0, "ip")?, &call.need(1, "alias")?);
-            Ok(())
-        })),
+        run: ExecFn::Write(|call, act, _| {
+            edit(act, |hosts| {
+                hosts.remove(&call.need(0, "ip")?, &call.need(1, "alias")?);
+                Ok(())
+            })
+        }),
     },
 ];
 

@@ -10,7 +10,12 @@ use std::cmp::Ordering;
 pub const FNS: &[ExecDef] = &[
     read("pkg.version", "(*names)", "Returns the installed version of packages; empty for one that is not.", version),
     read("pkg.list_pkgs", "(removed=False)", "Returns all installed packages with their versions.", list_pkgs),
-    read("pkg.latest_version", "(*names)", "Returns the version that an upgrade would bring; empty if there is none.", latest),
+    read(
+        "pkg.latest_version",
+        "(*names)",
+        "Returns the version that an upgrade would bring; empty if there is none.",
+        latest,
+    ),
     read("pkg.list_upgrades", "()", "Returns what an upgrade of everything would bring.", |_, look, _| {
         let all = pkg::provider(look)?.upgrades(look)?;
         Ok(Value::map(all.into_iter().collect()))
@@ -41,29 +46,48 @@ pub const FNS: &[ExecDef] = &[
         let held = pkg::provider(look)?.installed(look)?.held.clone();
         Ok(Value::map([("hold", held)].into_iter().collect()))
     }),
-    write("pkg.install", "(name=None, pkgs=None, version=None, refresh=False, fromrepo=None, reinstall=False)", "Installs packages and returns what changed.", install),
-    write("pkg.remove", "(name=None, pkgs=None)", "Removes packages and returns what changed.", |call, act, _| remove(call, act, false)),
-    write("pkg.purge", "(name=None, pkgs=None)", "Removes packages with their configuration and returns what changed.", |call, act, _| {
-        remove(call, act, true)
+    write(
+        "pkg.install",
+        "(name=None, pkgs=None, version=None, refresh=False, fromrepo=None, reinstall=False)",
+        "Installs packages and returns what changed.",
+        install,
+    ),
+    write("pkg.remove", "(name=None, pkgs=None)", "Removes packages and returns what changed.", |call, act, _| {
+        remove(call, act, false)
     }),
+    write(
+        "pkg.purge",
+        "(name=None, pkgs=None)",
+        "Removes packages with their configuration and returns what changed.",
+        |call, act, _| remove(call, act, true),
+    ),
     write("pkg.refresh_db", "()", "Fetches the lists of packages.", |_, act, _| {
         Ok(ask::run(act, pkg::provider(act.as_look())?.refresh())?.ok().into())
     }),
-    write("pkg.upgrade", "(refresh=True, dist_upgrade=False)", "Upgrades everything and returns what changed.", |call, act, _| {
-        let look = act.as_look();
-        let packages = pkg::provider(look)?;
-        changing(act, || {
-            if call.flag(0, "refresh", true) {
-                ask::must(act, packages.refresh())?;
-            }
-            for command in packages.upgrade(&Options::default(), call.flag(1, "dist_upgrade", false)) {
-                ask::must(act, command)?;
-            }
-            Ok(())
-        })
+    write(
+        "pkg.upgrade",
+        "(refresh=True, dist_upgrade=False)",
+        "Upgrades everything and returns what changed.",
+        |call, act, _| {
+            let look = act.as_look();
+            let packages = pkg::provider(look)?;
+            changing(act, || {
+                if call.flag(0, "refresh", true) {
+                    ask::must(act, packages.refresh())?;
+                }
+                for command in packages.upgrade(&Options::default(), call.flag(1, "dist_upgrade", false)) {
+                    ask::must(act, command)?;
+                }
+                Ok(())
+            })
+        },
+    ),
+    write("pkg.hold", "(name=None, pkgs=None)", "Keeps packages from being upgraded.", |call, act, _| {
+        hold(call, act, true)
     }),
-    write("pkg.hold", "(name=None, pkgs=None)", "Keeps packages from being upgraded.", |call, act, _| hold(call, act, true)),
-    write("pkg.unhold", "(name=None, pkgs=None)", "Lets packages be upgraded again.", |call, act, _| hold(call, act, false)),
+    write("pkg.unhold", "(name=None, pkgs=None)", "Lets packages be upgraded again.", |call, act, _| {
+        hold(call, act, false)
+    }),
 ];
 
 type Reader = fn(&Call, &dyn Look, &Data) -> Result<Value, ExecError>;

@@ -34,10 +34,16 @@ pub const FNS: &[ExecDef] = &[
         let user = need(call, look)?;
         Ok(look.group_by_id(user.gid)?.map(|group| group.name).into())
     }),
-    write("user.add", "(name, uid=None, gid=None, groups=None, home=None, shell=None, system=False, fullname='', createhome=True)", "Makes a user.", add),
+    write(
+        "user.add",
+        "(name, uid=None, gid=None, groups=None, home=None, shell=None, system=False, fullname='', createhome=True)",
+        "Makes a user.",
+        add,
+    ),
     write("user.delete", "(name, remove=False, force=False)", "Removes a user.", |call, act, _| {
         let user = need(call, act.as_look())?;
-        let steps = shadow::delete_user(act.as_look(), &user, call.flag(1, "remove", false), call.flag(2, "force", false))?;
+        let steps =
+            shadow::delete_user(act.as_look(), &user, call.flag(1, "remove", false), call.flag(2, "force", false))?;
         perform(act, &steps)
     }),
     write("user.chshell", "(name, shell)", "Changes a user's shell.", |call, act, _| {
@@ -87,7 +93,9 @@ const fn write(name: &'static str, args: &'static str, doc: &'static str, run: W
 fn list(value: Option<&Value>) -> Vec<String> {
     match value {
         Some(Value::List(items)) => items.iter().map(python::str).collect(),
-        Some(Value::Str(text)) => text.split(',').map(|word| word.trim().to_owned()).filter(|w| !w.is_empty()).collect(),
+        Some(Value::Str(text)) => {
+            text.split(',').map(|word| word.trim().to_owned()).filter(|w| !w.is_empty()).collect()
+        }
         _ => vec![],
     }
 }

@@ -78,8 +78,12 @@ impl Hosts {
                 line.rewrite();
             }
             None => {
-                let mut line =
-                    Line { raw: String::new(), ip: ip.into(), names: vec![name.into()], comment: comment.map(Into::into) };
+                let mut line = Line {
+                    raw: String::new(),
+                    ip: ip.into(),
+                    names: vec![name.into()],
+                    comment: comment.map(Into::into),
+                };
                 line.rewrite();
                 self.lines.push(line);
             }

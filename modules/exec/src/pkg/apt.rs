@@ -153,9 +153,7 @@ impl Packages for Apt {
 
     fn installed(&self, look: &dyn Look) -> HostResult<Arc<Installed>> {
         let stamp = ask::stamp(look, STATUS)?;
-        ask::remembered(look, "pkg:dpkg", &stamp, || {
-            Ok(parse_status(&ask::text(look, STATUS)?.unwrap_or_default()))
-        })
+        ask::remembered(look, "pkg:dpkg", &stamp, || Ok(parse_status(&ask::text(look, STATUS)?.unwrap_or_default())))
     }
 
     fn candidates(&self, look: &dyn Look, names: &[String], options: &Options) -> HostResult<BTreeMap<String, String>> {

@@ -148,9 +148,7 @@ pub fn difference(before: &Value, after: &Installed) -> corpus_core::Map {
     let mut changes = corpus_core::Map::new();
     let empty = corpus_core::Map::new();
     let before = before.as_map().unwrap_or(&empty);
-    let entry = |old: &str, new: &str| -> Value {
-        Value::map([("old", old), ("new", new)].into_iter().collect())
-    };
+    let entry = |old: &str, new: &str| -> Value { Value::map([("old", old), ("new", new)].into_iter().collect()) };
     for (name, versions) in &after.versions {
         let new = versions.join(",");
         let old = before.str(name).unwrap_or_default();

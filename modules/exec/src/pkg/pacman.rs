@@ -95,7 +95,10 @@ impl Packages for Pacman {
     }
 
     fn hold(&self, _: &[String], _: bool) -> HostResult<Vec<Command>> {
-        Err(HostError::other("hold packages", "pacman holds packages by `IgnorePkg` in /etc/pacman.conf; manage that file"))
+        Err(HostError::other(
+            "hold packages",
+            "pacman holds packages by `IgnorePkg` in /etc/pacman.conf; manage that file",
+        ))
     }
 
     fn owner(&self, path: &str) -> Command {

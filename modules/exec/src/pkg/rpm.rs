@@ -191,14 +191,24 @@ impl Packages for Rpm {
 
     fn upgrade(&self, options: &Options, dist: bool) -> Vec<Command> {
         let mut command = self.base(options);
-        command.argv.push(if self.zypper() && dist { "dist-upgrade" } else if self.zypper() { "update" } else { "upgrade" }.into());
+        command.argv.push(
+            if self.zypper() && dist {
+                "dist-upgrade"
+            } else if self.zypper() {
+                "update"
+            } else {
+                "upgrade"
+            }
+            .into(),
+        );
         vec![command]
     }
 
     fn upgrades(&self, look: &dyn Look) -> HostResult<BTreeMap<String, String>> {
         let mut found = BTreeMap::new();
         if self.zypper() {
-            let text = ask::output(look, &Command::new(["zypper", "--non-interactive", "list-updates"]).env("LC_ALL", "C"))?;
+            let text =
+                ask::output(look, &Command::new(["zypper", "--non-interactive", "list-updates"]).env("LC_ALL", "C"))?;
             for line in text.lines() {
                 if let [_, _, name, _, version, _] = line.split('|').map(str::trim).collect::<Vec<_>>()[..]
                     && name != "Name"

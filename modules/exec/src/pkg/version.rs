@@ -70,18 +70,17 @@ pub fn rpm(a: &str, b: &str) -> Ordering {
         (epoch.parse().unwrap_or(0), version.into(), release.into())
     };
     let (a, b) = (split(a), split(b));
-    a.0.cmp(&b.0).then_with(|| rpm_part(&a.1, &b.1)).then_with(|| {
-        if a.2.is_empty() || b.2.is_empty() { Ordering::Equal } else { rpm_part(&a.2, &b.2) }
-    })
+    a.0.cmp(&b.0)
+        .then_with(|| rpm_part(&a.1, &b.1))
+        .then_with(|| if a.2.is_empty() || b.2.is_empty() { Ordering::Equal } else { rpm_part(&a.2, &b.2) })
 }
 
 /// RPM's own `rpmvercmp`.
 pub fn rpm_part(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
     loop {
-        let skip = |text: &[u8]| {
-            text.iter().take_while(|c| !c.is_ascii_alphanumeric() && !matches!(c, b'~' | b'^')).count()
-        };
+        let skip =
+            |text: &[u8]| text.iter().take_while(|c| !c.is_ascii_alphanumeric() && !matches!(c, b'~' | b'^')).count();
         a = &a[skip(a)..];
         b = &b[skip(b)..];
         match (a.first(), b.first()) {

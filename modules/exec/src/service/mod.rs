@@ -62,7 +62,8 @@ pub fn provider(look: &dyn Look) -> HostResult<&'static dyn Services> {
         Ok(&systemd::Systemd)
     } else if look.which("rc-service").is_some() {
         Ok(&openrc::OpenRc)
-    } else if look.which("sv").is_some() && (ask::is_dir(look, "/etc/runit") || ask::is_dir(look, "/etc/sv")) {
+    } else if look.which("sv").is_some() && process(look, "runsvdir")?.is_some() {
+        // Debian's `runit` package may lie there without supervising anything.
         Ok(&runit::Runit)
     } else if ask::is_dir(look, "/etc/init.d") {
         Ok(&sysv::SysV)
@@ -81,7 +82,8 @@ pub fn status(look: &dyn Look, name: &str, sig: Option<&str>) -> HostResult<Stat
     if let Some(sig) = sig {
         status.running = process(look, sig)?.is_some();
     }
-    for (fact, field) in [("running", &mut status.running), ("enabled", &mut status.enabled), ("masked", &mut status.masked)]
+    for (fact, field) in
+        [("running", &mut status.running), ("enabled", &mut status.enabled), ("masked", &mut status.masked)]
     {
         if let Some(value) = look.predicted(&format!("service:{name}:{fact}")) {
             *field = value.truthy();

@@ -9,7 +9,10 @@ use corpus_core::plan::{Attrs, Effect};
 pub struct Runit;
 
 fn live(look: &dyn Look) -> &'static str {
-    ["/var/service", "/etc/service", "/service"].into_iter().find(|dir| ask::is_dir(look, dir)).unwrap_or("/etc/service")
+    ["/var/service", "/etc/service", "/service"]
+        .into_iter()
+        .find(|dir| ask::is_dir(look, dir))
+        .unwrap_or("/etc/service")
 }
 
 impl Services for Runit {
@@ -22,8 +25,7 @@ impl Services for Runit {
         let linked = look.lstat(link.as_ref())?.is_some();
         let available = linked || ask::is_dir(look, format!("/etc/sv/{name}"));
         // `sv` knows nothing about a service that is not linked.
-        let running =
-            linked && look.query(&Command::new(["sv", "status", &link]))?.stdout_text().starts_with("run:");
+        let running = linked && look.query(&Command::new(["sv", "status", &link]))?.stdout_text().starts_with("run:");
         let enabled = linked && !ask::exists(look, format!("{link}/down"));
         Ok(Status { available, running, enabled, ..Status::default() })
     }

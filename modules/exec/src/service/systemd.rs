@@ -9,7 +9,17 @@ use corpus_core::plan::Effect;
 pub struct Systemd;
 
 const SUFFIXES: [&str; 11] = [
-    ".service", ".socket", ".device", ".mount", ".automount", ".swap", ".target", ".path", ".timer", ".slice", ".scope",
+    ".service",
+    ".socket",
+    ".device",
+    ".mount",
+    ".automount",
+    ".swap",
+    ".target",
+    ".path",
+    ".timer",
+    ".slice",
+    ".scope",
 ];
 
 /// Returns the unit's full name; a bare name is a service.
@@ -70,10 +80,8 @@ impl Services for Systemd {
     }
 
     fn all(&self, look: &dyn Look) -> HostResult<Vec<String>> {
-        let text = ask::output(
-            look,
-            &Command::new(["systemctl", "list-unit-files", "--full", "--no-legend", "--no-pager"]),
-        )?;
+        let text =
+            ask::output(look, &Command::new(["systemctl", "list-unit-files", "--full", "--no-legend", "--no-pager"]))?;
         let mut names: Vec<String> = text
             .lines()
             .filter_map(|line| line.split_whitespace().next())

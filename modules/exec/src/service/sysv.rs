@@ -65,6 +65,10 @@ impl Services for SysV {
     }
 
     fn all(&self, look: &dyn Look) -> HostResult<Vec<String>> {
-        Ok(look.list("/etc/init.d".as_ref())?.into_iter().filter(|name| name != "README" && name != "skeleton").collect())
+        Ok(look
+            .list("/etc/init.d".as_ref())?
+            .into_iter()
+            .filter(|name| name != "README" && name != "skeleton")
+            .collect())
     }
 }

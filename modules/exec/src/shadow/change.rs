@@ -222,9 +222,11 @@ pub fn delete_user(look: &dyn Look, user: &User, purge: bool, force: bool) -> Ho
     {
         predicts.push(Prediction::Group(group.name, None));
     }
-    predicts.extend(member_predictions(look, &user.name, &[], true)?.into_iter().filter(
-        |prediction| !matches!(prediction, Prediction::Group(name, _) if *name == user.name),
-    ));
+    predicts.extend(
+        member_predictions(look, &user.name, &[], true)?
+            .into_iter()
+            .filter(|prediction| !matches!(prediction, Prediction::Group(name, _) if *name == user.name)),
+    );
     let mut argv: Vec<String> = vec![];
     if busybox(look, "userdel", "deluser") {
         argv.push("deluser".into());

@@ -1,0 +1,2 @@
+
+{% import "lib/broken.jinja" as b %}

@@ -1,0 +1,1 @@
+{% from 'lib/macro.jinja' import user %}
