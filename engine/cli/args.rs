@@ -20,7 +20,7 @@ pub struct Args {
     pub words: Vec<String>,
 
     /// Run on this machine, without roster or SSH.
-    #[arg(long, short = 'L', help_heading = "Where")]
+    #[arg(long, help_heading = "Where")]
     pub local: bool,
     /// With --local, reach the minion through a pipe to its own process, as SSH does.
     #[arg(long, hide = true)]
@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long, short = 'E', help_heading = "Where")]
     pub pcre: bool,
     /// The target is a comma-separated list of minion ids.
-    #[arg(long, help_heading = "Where")]
+    #[arg(long, short = 'L', help_heading = "Where")]
     pub list: bool,
     /// The target is a pillar match, `role:web`.
     #[arg(long, short = 'I', help_heading = "Where")]
@@ -102,9 +102,6 @@ pub struct Args {
     /// Log level: quiet, error, warning, info, debug, trace.
     #[arg(long, short = 'l', value_name = "LEVEL", default_value = "warning", help_heading = "Output")]
     pub log_level: String,
-    /// Show where the time went: slowest templates, functions and states.
-    #[arg(long, help_heading = "Output")]
-    pub timings: bool,
     /// Exit with 2 when something changed and 4 or 6 when something failed, instead of Salt's codes.
     #[arg(long, help_heading = "Output")]
     pub detailed_exitcode: bool,
@@ -146,7 +143,10 @@ pub fn split(words: &[String], known: &dyn Fn(&str) -> bool) -> Result<(Option<S
     let (target, rest) = match words {
         [] => return Err("no function given".into()),
         [first, rest @ ..] if known(first) => (None, (first, rest)),
-        [first, second, rest @ ..] if known(second) || looks_like_function(second) => {
+        // A word with these is no function: it must be a target.
+        [first, second, rest @ ..]
+            if known(second) || looks_like_function(second) || first.contains(['*', '?', '[', ',', '@', ':', '(', ' ']) =>
+        {
             (Some(first.clone()), (second, rest))
         }
         [first, rest @ ..] => (None, (first, rest)),

@@ -11,12 +11,20 @@ use corpus_core::{Call, Diagnostic};
 use corpus_master::{Config, Corpus, Failure, HostReturn, Kind, Outcome, Overrides, Progress, Selector};
 use output::Outputter;
 use output::paint::{Colour, Painter};
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Salt: 64 for a wrong command line; clap's own 2 says that a state failed.
+            let code = if error.use_stderr() { 64 } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
     if let Some(shell) = args.completion {
         clap_complete::generate(shell, &mut Args::command(), "corpus", &mut std::io::stdout());
         return ExitCode::SUCCESS;
@@ -48,6 +56,9 @@ fn start_log(args: &Args) {
 
 fn work(args: &Args) -> Result<u8, Failure> {
     if args.words.is_empty() {
+        if std::env::args_os().len() > 1 {
+            return Err(Failure::new(Kind::Usage, "no function is named").hint(GRAMMAR));
+        }
         let _ = Args::command().print_help();
         return Ok(64);
     }
@@ -75,8 +86,31 @@ fn work(args: &Args) -> Result<u8, Failure> {
         overrides.local = true;
         corpus = start(&overrides)?;
     }
+    stop_on_signals(&corpus)?;
     let answers = if here { call_here(args, &corpus, &call)? } else { call_fleet(args, &corpus, target, &call)? };
-    Ok(exit_code(args, &answers))
+    Ok(if corpus.interrupted() { 130 } else { exit_code(args, &answers) })
+}
+
+/// The first ctrl-C ends the call in good order; the second one at once.
+fn stop_on_signals(corpus: &Corpus) -> Result<(), Failure> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::flag::{register, register_conditional_shutdown};
+    let watch = || -> std::io::Result<()> {
+        let (mut heard, bell) = std::os::unix::net::UnixStream::pair()?;
+        for (signal, code) in [(SIGINT, 130), (SIGTERM, 143)] {
+            // In this order: a signal must not find the flag that it set itself.
+            register_conditional_shutdown(signal, code, corpus.interrupt.clone())?;
+            register(signal, corpus.interrupt.clone())?;
+            signal_hook::low_level::pipe::register(signal, bell.try_clone()?)?;
+        }
+        std::thread::Builder::new().name("signals".into()).spawn(move || {
+            if heard.read_exact(&mut [0]).is_ok() {
+                eprintln!("interrupted: each run stops after the state at hand; once more leaves at once");
+            }
+        })?;
+        Ok(())
+    };
+    watch().map_err(|error| Failure::new(Kind::Usage, format!("cannot watch for signals: {error}")))
 }
 
 fn start(overrides: &Overrides) -> Result<Arc<Corpus>, Failure> {
@@ -87,13 +121,26 @@ fn start(overrides: &Overrides) -> Result<Arc<Corpus>, Failure> {
     Config::load(overrides).and_then(Corpus::new).map_err(told)
 }
 
+const GRAMMAR: &str =
+    "the grammar is `corpus [TARGET] module.function [arguments]`; `corpus sys.list_functions` lists what there is";
+
 fn unknown_function(corpus: &Corpus, call: &Call) -> Failure {
     let names = corpus.function_names();
-    let failure = Failure::new(Kind::Usage, format!("'{}' is not available.", call.fun));
-    match corpus_core::suggest::did_you_mean(&call.fun, names.iter().map(String::as_str)) {
-        Some(hint) => failure.hint(hint),
-        None => failure.hint("`corpus sys.list_functions` lists what there is; the grammar is `corpus [TARGET] module.function [arguments]`"),
+    let fun = &call.fun;
+    let failure = Failure::new(Kind::Usage, format!("'{fun}' is not available."));
+    let module = |word: &str| names.iter().filter(|name| name.split_once('.').is_some_and(|(m, _)| m == word)).count();
+    if let Some(hint) = corpus_core::suggest::did_you_mean(fun, names.iter().map(String::as_str)) {
+        return failure.hint(hint);
     }
+    if corpus.is_state(fun) {
+        return failure.hint(format!("`{fun}` is a state function: `corpus state.single {fun} name=… key=value`"));
+    }
+    let (first, rest) = fun.split_once('.').unwrap_or((fun, ""));
+    if module(first) > 0 {
+        let what = if rest.is_empty() { "it is a module" } else { "its module is there" };
+        return failure.hint(format!("{what}: `corpus sys.list_functions {first}` lists the functions"));
+    }
+    failure.hint(GRAMMAR)
 }
 
 fn call_here(args: &Args, corpus: &Arc<Corpus>, call: &Call) -> Result<Vec<HostReturn>, Failure> {
@@ -149,7 +196,7 @@ fn tell(
         Progress::Done(answer) => {
             live.clear();
             for warning in &answer.warnings {
-                eprint!("{}", err_paint.with(Colour::Yellow, &warning.to_text(Some(&answer.id))));
+                eprint!("{}", err_paint.with(Colour::Yellow, &warning.to_text((local == 0).then_some(&*answer.id))));
             }
             let mut answer = answer.clone();
             if local == 1 {

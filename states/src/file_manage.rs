@@ -35,15 +35,21 @@ impl Managed<'_> {
     pub fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan, StateError> {
         let shown = self.path.display();
         check_owner(cx, &self.want)?;
-        let link = cx.host.lstat(self.path)?.is_some_and(|meta| meta.is_symlink());
-        let have = cx.host.stat(self.path)?;
+        let there = cx.host.lstat(self.path)?;
+        let link = there.is_some_and(|meta| meta.is_symlink());
+        let have = if link { cx.host.stat(self.path)? } else { there };
         if have.is_some_and(|meta| meta.is_dir()) {
             return Err(failed(format!("Specified target {shown} is a directory")));
         }
         let Some(have) = have else { return self.create(cx, link) };
         if !self.replace {
             let (attrs, changes) = self.want.drift_at(cx.host, self.path, self.follow_symlinks)?;
-            let mut plan = Plan::unchanged(format!("File {shown} exists with proper permissions. No changes made."));
+            // Salt: a dry run says it in other words than a run.
+            let mut plan = Plan::unchanged(if cx.test {
+                format!("File {shown} not updated")
+            } else {
+                format!("File {shown} exists with proper permissions. No changes made.")
+            });
             if !attrs.is_empty() {
                 let would = match attrs.mode {
                     Some(mode) => format!(
@@ -118,13 +124,10 @@ impl Managed<'_> {
         let word = if cx.test { "The file" } else { "File" };
         let mut plan = self.says(Plan::unchanged(format!("{word} {} is in the correct state", self.path.display())));
         let (attrs, changes) = self.want.drift(cx.host, have)?;
-        let differs = match &self.wanted {
-            Some(wanted) => unlink || self.differs(cx, have, wanted)?,
-            None => false,
-        };
-        if let (true, Some(wanted)) = (differs, &self.wanted) {
+        let differs = self.wanted.as_ref().map_or(Ok(false), |wanted| self.differs(cx, have, wanted))?;
+        if let (true, Some(wanted)) = (differs || unlink, &self.wanted) {
             let shown = match () {
-                () if unlink => "Replace symbolic link with regular file".into(),
+                () if !differs => "Replace symbolic link with regular file".into(),
                 () if !self.show_changes => HIDDEN.to_owned(),
                 () if have.size.max(wanted.size()) > diff::LIMIT => {
                     format!("File is too large for a diff ({} to {} bytes)", have.size, wanted.size())
@@ -164,7 +167,7 @@ impl Managed<'_> {
     fn backup_path(&self, cx: &PlanCx<'_>, have: &Meta) -> Option<PathBuf> {
         let asked = if self.backup.truthy() { self.backup.clone() } else { config(cx, "backup_mode") };
         let asked = python::str(&asked);
-        ["minion", "both"].contains(&&*asked).then(|| file::backup_path(self.path, have.mtime))
+        ["minion", "both"].contains(&&*asked).then(|| file::backup_path(&file::backups(&cx.data.opts), self.path, have.mtime))
     }
 
     /// Writes the content; with a `check_cmd`, to a candidate that takes the file's place once it has passed.

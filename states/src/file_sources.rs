@@ -73,8 +73,12 @@ pub fn template(
     defaults: &Option<Value>,
     more: Map,
 ) -> Result<Option<TemplateRequest>, StateError> {
-    let mut all = mapping(defaults, "Defaults must be formed as a dict")?;
-    for (key, value) in mapping(context, "Context must be formed as a dict")? {
+    let dict = |value: &Option<Value>, error| match value {
+        Some(value @ Value::List(_)) if value.truthy() => Err(failed(error)),
+        value => mapping(value, error),
+    };
+    let mut all = dict(defaults, "Defaults must be formed as a dict")?;
+    for (key, value) in dict(context, "Context must be formed as a dict")? {
         all.0.insert(key, value);
     }
     for (key, value) in more {
@@ -129,6 +133,8 @@ impl Spec<'_> {
             let many = urls.len() > 1 || self.source.as_list().is_some();
             return match self.resolve(cx, FileOrigin::Urls(urls), true) {
                 Err(StateError::Source(SourceError::NotFound(..))) if many => Err(nowhere()),
+                // Salt: a dry run leaves out the words that a run begins with.
+                Err(StateError::Source(error @ SourceError::NotFound(..))) if cx.test => Err(failed(error.to_string())),
                 Err(StateError::Source(error)) => Err(unmanaged(error)),
                 other => other.map(Some),
             };
@@ -155,7 +161,7 @@ impl Spec<'_> {
 
     fn one(&self, cx: &PlanCx<'_>, url: &str, source_hash: &Value) -> Result<Option<Found>, StateError> {
         if let Some(path) = local_path(url) {
-            return self.local(cx, path, url).map(Some);
+            return self.local(cx, path, url, source_hash).map(Some);
         }
         let origin = FileOrigin::Urls(vec![url.to_owned()]);
         if !is_web(url) || self.skip_verify {
@@ -191,12 +197,15 @@ impl Spec<'_> {
         if self.template.is_some() { self.resolve(cx, origin, true).map(Some) } else { Ok(Some(raw)) }
     }
 
-    fn local(&self, cx: &PlanCx<'_>, path: &Path, url: &str) -> Result<Found, StateError> {
+    fn local(&self, cx: &PlanCx<'_>, path: &Path, url: &str, source_hash: &Value) -> Result<Found, StateError> {
         let meta = cx
             .host
             .stat(path)?
             .filter(|meta| !meta.is_dir())
-            .ok_or_else(|| StateError::missing(format!("Unable to manage file: Source file {url} not found")))?;
+            .ok_or_else(|| {
+                let what = format!("Local file source {} does not exist", path.display());
+                StateError::missing(if cx.test { what } else { format!("Unable to manage file: {what}") })
+            })?;
         let wanted = match self.template {
             Some(_) => {
                 let bytes = cx.host.read(path)?;
@@ -206,6 +215,18 @@ impl Spec<'_> {
             }
             None => Wanted::Local { path: path.to_owned(), sha256: cx.host.sha256(path)?, size: meta.size },
         };
+        if source_hash.truthy() && !self.skip_verify {
+            let sum = self.sum(cx, source_hash, url)?;
+            let actual = hash::of_file(cx.host, sum.kind, path)?.unwrap_or_default();
+            if actual != sum.hex {
+                return Err(failed(format!(
+                    "Specified {} checksum for {} ({}) does not match actual checksum ({actual})",
+                    sum.kind,
+                    self.file.display(),
+                    sum.hex,
+                )));
+            }
+        }
         Ok(Found { wanted, mode: meta.mode })
     }
 

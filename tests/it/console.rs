@@ -1,7 +1,8 @@
 //! Cases as Markdown: files, a command, and what a person sees. `BLESS=1` writes what is seen now.
 
-use crate::support::{Said, Tree};
+use crate::support::{Said, Tree, minion};
 use std::path::Path;
+use std::process::Stdio;
 
 /// Runs every case of a folder.
 fn check(folder: &str) {
@@ -52,16 +53,12 @@ fn one(path: &Path) -> Option<String> {
     Some(format!("{}: expected\n{text}\n=== but saw\n{seen}", path.display()))
 }
 
-/// Runs `$ corpus …` lines of a block and returns the block as it is seen.
+/// Runs the `$ …` lines of a block by a shell and returns the block as it is seen.
 fn console(tree: &Tree, block: &str) -> String {
     let mut seen = String::new();
-    for line in block.lines().filter(|line| line.starts_with("$ ")) {
-        seen += &format!("{line}\n");
-        let words: Vec<&str> = line.trim_start_matches("$ ").split(' ').collect();
-        let said = match words.split_first() {
-            Some((&"corpus", words)) => tree.local(words),
-            _ => Said::of(std::process::Command::new("sh").arg("-c").arg(line[2..].replace("$TREE", &tree.path().display().to_string())).output().expect("sh")),
-        };
+    for line in block.lines().filter_map(|line| line.strip_prefix("$ ")) {
+        seen += &format!("$ {line}\n");
+        let said = shell(tree, line);
         for part in [&said.out, &said.err] {
             seen += &steady(part, tree);
         }
@@ -70,6 +67,26 @@ fn console(tree: &Tree, block: &str) -> String {
         }
     }
     seen
+}
+
+/// Runs a line in which `corpus` is the program under test with the tree's configuration: on this machine, unless the
+/// tree or the line has a roster.
+fn shell(tree: &Tree, line: &str) -> Said {
+    let named = |option: &str| line.split(' ').any(|word| word == option);
+    let at = |name: &str| format!("{}/{name}", tree.path().display());
+    let mut program = format!("\"{}\"", env!("CARGO_BIN_EXE_corpus"));
+    for (option, value) in [("-c", "etc"), ("--file-root", "salt"), ("--pillar-root", "pillar")] {
+        if !named(option) {
+            program += &format!(" {option} \"{}\"", at(value));
+        }
+    }
+    if !named("--local") && !named("--roster-file") && !tree.path().join("etc/roster").exists() && line.contains(' ') {
+        program += " --local";
+    }
+    let mut command = std::process::Command::new("sh");
+    command.arg("-c").arg(format!("corpus() {{ {program} \"$@\"; }}\n{line}"));
+    command.env("TREE", tree.path()).env("CORPUS_MINION", minion()).env("NO_COLOR", "1").env("LC_ALL", "C").env("COLUMNS", "100");
+    Said::of(command.stdin(Stdio::null()).output().expect("sh"))
 }
 
 /// Takes out what differs from run to run: places, times, process numbers.

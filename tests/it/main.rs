@@ -1,8 +1,10 @@
 //! The whole program, from the outside: bad input, the three distances, fleets of throw-away hosts.
 //! One binary, because linking is the cost that multiplies.
 
+mod access;
 mod console;
 mod distances;
+mod fire;
 mod fleet;
 mod support;
 mod thin;

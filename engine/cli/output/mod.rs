@@ -66,7 +66,7 @@ impl Outputter<'_> {
             }
             Outcome::Compile(errors) => {
                 let head = self.paint.with(Colour::Red, &format!("{id}:\n    Data failed to compile:"));
-                let body: Vec<String> = errors.iter().map(|e| self.paint.with(Colour::Red, &indented(&format!("----------\n{}", e.to_text(Some(id)).trim_end())))).collect();
+                let body: Vec<String> = errors.iter().map(|e| self.paint.with(Colour::Red, &indented(&format!("----------\n{}", e.to_text(None).trim_end())))).collect();
                 format!("{head}\n{}", body.join("\n"))
             }
             Outcome::Failed(failure) => {

@@ -233,6 +233,10 @@ impl<'r> Known<'r> {
         let key = (low.state.clone(), low.fun.clone());
         let function = self.functions.entry(key).or_insert_with(|| Function::of(registry, &low.full_name()));
         if !function.known {
+            // The run says so too, when it comes to the state.
+            if !cx.opts.strict {
+                return;
+            }
             let message = format!("State '{}' was not found in SLS '{}'", low.full_name(), low.sls);
             return suspect(cx, message, &low.span, low.full_name().chars().count(), function.hint.clone());
         }
@@ -246,6 +250,22 @@ impl<'r> Known<'r> {
                 let hint = did_you_mean(key, words);
                 suspect(cx, message, low.arg_span(key), key.chars().count(), hint);
             }
+        }
+        if function.open {
+            for key in low.args.keys().filter_map(Value::as_str).filter(|key| !is_engine_word(key)) {
+                if let Some(word) = mistyped_requisite(key) {
+                    let message = format!("'{key}' in state '{}' is taken for an argument, not for a requisite", low.id);
+                    let hint = Some(format!("did you mean `{word}`?"));
+                    suspect(cx, message, low.arg_span(key), key.chars().count(), hint);
+                }
+            }
+        }
+        // As with an unknown function, the run fails the state by itself.
+        if !cx.opts.strict {
+            return;
+        }
+        if let Some((arg, message)) = wrong_value(registry, low) {
+            suspect(cx, message, low.arg_span(&arg), arg.chars().count(), None);
         }
         for required in &function.required {
             if !low.args.contains(required) && missing(registry, low, required) {
@@ -265,10 +285,27 @@ pub(crate) fn check(cx: &mut Cx, low: &LowChunk, registry: &Registry) {
 /// Records what is a warning by default and an error under `strict`.
 fn suspect(cx: &mut Cx, message: String, span: &Span, len: usize, hint: Option<String>) {
     let new = if cx.opts.strict { Diagnostic::error } else { Diagnostic::warning };
-    let diagnostic = new(message);
-    let diagnostic = if span.line == 0 { diagnostic } else { diagnostic.at(cx.loader.relocate(span), "").len(len) };
+    let diagnostic = cx.located(new(message), span, len);
     let list = if cx.opts.strict { &mut cx.errors } else { &mut cx.warnings };
     list.push(diagnostic.maybe_hint(hint));
+}
+
+/// Finds the requisite that a word is a slip of; short words are near too much.
+fn mistyped_requisite(key: &str) -> Option<&'static str> {
+    let known = keywords::REQUISITES.iter().chain(keywords::REQUISITES_IN).copied();
+    let same_start = |word: &&str| word.len() > 4 && word.as_bytes().first() == key.as_bytes().first();
+    if key.len() < 6 { None } else { corpus_core::suggest::nearest(key, known.filter(same_start)) }
+}
+
+/// Reads the chunk's arguments and returns the one of a wrong type, with the run's words for it.
+fn wrong_value(registry: &Registry, low: &LowChunk) -> Option<(String, String)> {
+    let def = registry.state(&low.full_name())?;
+    let args = state::arguments(low);
+    if args.values().any(|value| value.as_str().is_some_and(|text| text.starts_with("__slot__:"))) {
+        return None;
+    }
+    let error = (def.decode)(&args).err().filter(|error| !error.missing)?;
+    Some((error.arg.clone()?, format!("State {}: {error}", low.full_name())))
 }
 
 /// Reads the chunk's arguments, to be sure that the one is missing (it may have another name).

@@ -3,6 +3,7 @@
 use crate::CompileOptions;
 use crate::high::At;
 use crate::loader::SlsLoader;
+use corpus_core::diagnostic::Label;
 use corpus_core::{Diagnostic, Severity, Span, Value, suggest};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -60,10 +61,46 @@ impl<'a> Cx<'a> {
 
     /// Makes an error at a place, for more to be added.
     pub fn diagnostic(&self, message: impl Into<String>, at: At) -> Diagnostic {
-        let span = self.span(at);
-        let diagnostic = Diagnostic::error(message);
+        self.located(Diagnostic::error(message), &self.raw(at), 0)
+    }
+
+    /// Adds a place of rendered text to a message, and how it came there: macro, import.
+    pub fn located(&self, mut diagnostic: Diagnostic, raw: &Span, len: usize) -> Diagnostic {
         // Data that no file wrote (`state.high`) has no place to show.
-        if span.line == 0 && span.file.is_empty() { diagnostic } else { diagnostic.at(span, "") }
+        if raw.line == 0 {
+            return if raw.file.is_empty() { diagnostic } else { diagnostic.at(raw.clone(), "") };
+        }
+        // Among hundreds of messages nobody reads what each line was rendered to.
+        let few = self.errors.len() + self.warnings.len() < 200;
+        let shown = if few { self.loader.rendered_line(&raw.file, raw.line) } else { None };
+        for (i, span) in self.loader.chain(raw).into_iter().enumerate() {
+            let line = self.loader.line(&span.file, span.line);
+            // Where a template computed the line, show what it computed.
+            let text = match (i, &line, &shown) {
+                (0, Some(line), Some(shown)) if line.trim_end() != shown.trim_end() => {
+                    format!("rendered as `{}`", shown.trim())
+                }
+                (0, ..) => String::new(),
+                _ => "called from here".to_owned(),
+            };
+            diagnostic = diagnostic.at(span, text);
+            if i == 0 {
+                diagnostic = diagnostic.len(len);
+            }
+        }
+        diagnostic
+    }
+
+    /// Ends the collecting: each mistake once, with the lines it speaks of.
+    pub fn finished(&self, found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+        let mut seen = HashSet::new();
+        let once = |found: &Diagnostic| seen.insert((found.message.clone(), found.span().cloned()));
+        let shown = |found: Diagnostic| {
+            let mut found = found.with_excerpts(&|file, line| self.loader.line(file, line));
+            found.labels.iter_mut().filter(|label| label.len == 0).for_each(underline);
+            found
+        };
+        found.into_iter().filter(once).map(shown).collect()
     }
 
     /// Records an error.
@@ -83,6 +120,22 @@ impl<'a> Cx<'a> {
     pub fn disabled(&self, word: &str) -> bool {
         self.opts.disabled_requisites.iter().any(|disabled| disabled == word)
     }
+}
+
+/// Underlines the word that stands at a place.
+fn underline(label: &mut Label) {
+    let Some(excerpt) = &label.excerpt else { return };
+    let rest: String = excerpt.chars().skip(label.span.col.saturating_sub(1) as usize).collect();
+    let word = |rest: &str| {
+        let word = rest.chars().take_while(|c| !c.is_whitespace() && !",[]{}#".contains(*c));
+        word.collect::<String>().trim_end_matches(':').chars().count()
+    };
+    let len = match rest.chars().next() {
+        Some('{') if rest.starts_with("{{") => rest.find("}}").map_or(2, |at| rest[..at + 2].chars().count()),
+        Some(quote @ ('"' | '\'')) => rest[1..].find(quote).map_or(1, |at| rest[..at + 2].chars().count()),
+        _ => word(&rest),
+    };
+    label.len = u32::try_from(len).unwrap_or(0);
 }
 
 /// Returns Python's `str(value)`.

@@ -249,8 +249,15 @@ impl Dag {
     fn hint(&self, cx: &Cx, drafts: &[Draft], module: &str, target: &str) -> Option<String> {
         if module == "sls" {
             let known = self.sls.keys().chain(&cx.processed).map(|sls| &**sls);
-            return did_you_mean(target, known)
-                .or_else(|| Some(format!("no file of this run is named `{target}`: is an `include` missing?")));
+            return did_you_mean(target, known).or_else(|| {
+                let tree = cx.loader.list("base");
+                if tree.iter().any(|sls| sls == target) {
+                    return Some(format!("`{target}` is not part of this run: add it to `include`"));
+                }
+                let near = did_you_mean(target, tree.iter().map(String::as_str));
+                let near = near.map(|near| format!("{near} it must be included, too"));
+                near.or_else(|| Some(format!("no file of this run is named `{target}`: is an `include` missing?")))
+            });
         }
         if let Some(node) = self.exact("id", target).first() {
             let low = &drafts[self.graph[*node].draft].low;

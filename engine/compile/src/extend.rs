@@ -1,6 +1,6 @@
 //! `extend` and `exclude`: what one SLS file says of another's IDs.
 
-use crate::cx::{Cx, py};
+use crate::cx::{Cx, did_you_mean, py};
 use crate::fnmatch::fnmatch;
 use crate::high::{Arg, Decl, Extend, High, Item, Run, is_requisite};
 use crate::verify::nearest_id;
@@ -171,9 +171,10 @@ fn excluded_sls(item: &Item) -> Option<Value> {
 }
 
 /// Takes out what `exclude` names.
-pub(crate) fn exclude(high: &mut High) {
+pub(crate) fn exclude(cx: &mut Cx, high: &mut High) {
     let (mut patterns, mut ids): (Vec<Value>, IndexSet<Value>) = (vec![], IndexSet::new());
     for item in std::mem::take(&mut high.excludes) {
+        suspicious(cx, high, &item);
         match &item.value {
             Value::Str(_) => patterns.push(item.value),
             Value::Map(map) if map.len() == 1 => {
@@ -193,4 +194,19 @@ pub(crate) fn exclude(high: &mut High) {
         let of_sls = || patterns.iter().any(|pattern| fnmatch(&body.sls, &py(pattern)));
         !ids.contains(id) && (body.sls.is_empty() || !of_sls())
     });
+}
+
+/// Warns of an `exclude` that excludes nothing and is nearly the name of something; others may be there on other minions.
+fn suspicious(cx: &mut Cx, high: &High, item: &Item) {
+    let id = item.value.as_map().and_then(|map| map.get("id")).map(py);
+    let (what, name, hint) = match (id, excluded_sls(item).as_ref().map(py)) {
+        (Some(id), _) if !high.ids.contains_key(&Value::from(id.as_str())) => ("ID", id.clone(), nearest_id(high, &id)),
+        (None, Some(sls)) if !cx.processed.iter().any(|known| fnmatch(known, &sls)) => {
+            ("SLS", sls.clone(), did_you_mean(&sls, cx.processed.iter().map(|known| &**known)))
+        }
+        _ => return,
+    };
+    if hint.is_some() {
+        cx.warn(format!("`exclude` of the {what} '{name}' excludes nothing"), item.at, hint);
+    }
 }

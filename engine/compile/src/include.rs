@@ -119,18 +119,33 @@ impl<'c, 'a> Renderer<'c, 'a> {
                          configured fileserver"
                     ),
                 };
-                self.cx.diagnostic(message, from.unwrap_or_default()).maybe_hint(hint)
+                let mut diagnostic = self.cx.diagnostic(message, from.unwrap_or_default()).maybe_hint(hint);
+                let named = self.cx.opts.named_at.iter().find(|(e, name, _)| **e == **env && **name == **sls);
+                if let (None, Some((_, _, label))) = (from, named) {
+                    diagnostic.labels = vec![label.clone()];
+                }
+                diagnostic
             }
         };
         self.cx.errors.push(diagnostic);
     }
 
     fn suggestion(&mut self, sls: &str, env: &Arc<str>) -> Option<String> {
+        let loader = self.cx.loader;
         let known = self.list(env);
         did_you_mean(sls, known.iter().map(String::as_str)).or_else(|| {
             // A forgotten package: `nginx` for `web.nginx`.
             let end = format!(".{sls}");
             known.iter().find(|name| name.ends_with(&end)).map(|name| format!("did you mean `{name}`?"))
+        })
+        .or_else(|| {
+            let roots = loader.roots(env);
+            let gone = roots.iter().find(|root| !std::path::Path::new(root).is_dir());
+            if let Some(gone) = gone {
+                return Some(format!("the file root {gone} of env '{env}' is no directory"));
+            }
+            let path = sls.replace('.', "/");
+            (!roots.is_empty()).then(|| format!("looked for {path}.sls and {path}/init.sls in {}", roots.join(", ")))
         })
     }
 
@@ -151,7 +166,8 @@ impl<'c, 'a> Renderer<'c, 'a> {
             other => {
                 let found = corpus_core::python::repr(other);
                 let message = format!("Badly formatted include {found} found in include in SLS '{saltenv}:{sls}'");
-                self.cx.error(message, include.at);
+                let diagnostic = self.cx.diagnostic(message, include.at).hint("an include is an SLS name, `- web.common`");
+                self.cx.errors.push(diagnostic);
                 return vec![];
             }
         };
@@ -159,7 +175,8 @@ impl<'c, 'a> Renderer<'c, 'a> {
         if !xenv && !self.has_env(&env) {
             let message =
                 format!("Nonexistent saltenv '{env}' found in include of '{wanted}' within SLS '{saltenv}:{sls}'");
-            let hint = did_you_mean(&env, self.envs.iter().map(String::as_str));
+            let hint = did_you_mean(&env, self.envs.iter().map(String::as_str))
+                .or_else(|| Some(format!("`file_roots` has the environments: {}", self.envs.join(", "))));
             let diagnostic = self.cx.diagnostic(message, include.at).maybe_hint(hint);
             self.cx.errors.push(diagnostic);
             self.cx.incomplete = true;
@@ -171,7 +188,10 @@ impl<'c, 'a> Renderer<'c, 'a> {
                     "Attempted relative include of '{wanted}' within SLS '{saltenv}:{sls}' goes beyond top level \
                      package "
                 );
-                self.cx.error(message, include.at);
+                let rest = wanted.trim_start_matches('.');
+                let hint = format!("`{sls}` has no package that far up; `{rest}` alone is looked for from the file roots");
+                let diagnostic = self.cx.diagnostic(message, include.at).hint(hint);
+                self.cx.errors.push(diagnostic);
                 self.cx.incomplete = true;
                 return vec![];
             };

@@ -25,7 +25,7 @@ mod verify;
 pub use loader::{LoadError, Loaded, NoFiles, SlsLoader};
 pub use single::{compile_high, compile_low, compile_single, compile_template};
 
-use corpus_core::{Diagnostic, LowState, Map, Registry, RequisiteKind, Value};
+use corpus_core::{Diagnostic, Label, LowState, Map, Registry, RequisiteKind, Value};
 use cx::{Cx, did_you_mean};
 use high::{At, High, Item};
 use std::collections::HashSet;
@@ -43,6 +43,8 @@ pub struct CompileOptions {
     pub exclude: Vec<String>,
     /// Leave `extend`, `exclude` and the `_in` forms alone, as `state.show_low_sls` does.
     pub plain: bool,
+    /// Where the top file names an environment's SLS, for messages.
+    pub named_at: Vec<(String, String, Label)>,
     /// Keep the high data for [`Compiled::high`]; a run has no use for it.
     pub keep_high: bool,
 }
@@ -55,6 +57,7 @@ impl Default for CompileOptions {
             auto_order: true,
             exclude: vec![],
             plain: false,
+            named_at: vec![],
             keep_high: false,
         }
     }
@@ -172,15 +175,15 @@ fn finish(mut cx: Cx, mut high: High, registry: &Registry) -> Result<Compiled, V
         extend::reconcile(&mut cx, &mut high, extends, false);
         verify::verify(&mut cx, &high);
         requisite_in::resolve(&mut cx, &mut high);
-        extend::exclude(&mut high);
+        extend::exclude(&mut cx, &mut high);
     }
     let drafts = chunks::drafts(&mut cx, &high, registry);
     let (low, steps) = low::order(&mut cx, drafts);
+    let warnings = std::mem::take(&mut cx.warnings);
     if cx.errors.is_empty() {
-        Ok(Compiled { low, high: shown, warnings: cx.warnings, steps })
-    } else {
-        let mut found = cx.errors;
-        found.extend(cx.warnings);
-        Err(found)
+        return Ok(Compiled { low, high: shown, warnings: cx.finished(warnings), steps });
     }
+    let mut found = std::mem::take(&mut cx.errors);
+    found.extend(warnings);
+    Err(cx.finished(found))
 }

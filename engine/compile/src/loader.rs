@@ -26,9 +26,26 @@ pub trait SlsLoader: Sync {
     fn list(&self, saltenv: &str) -> Vec<String>;
     /// Returns the names of the environments.
     fn envs(&self) -> Vec<String>;
+    /// Returns the directories of an environment, for messages.
+    fn roots(&self, _saltenv: &str) -> Vec<String> {
+        vec![]
+    }
     /// Turns a position in rendered text into one in the template; asked only for messages.
     fn relocate(&self, span: &Span) -> Span {
         span.clone()
+    }
+    /// Returns the places in templates that wrote a position of rendered text: the innermost first, then where that
+    /// macro or include was called from; asked only for messages.
+    fn chain(&self, span: &Span) -> Vec<Span> {
+        vec![self.relocate(span)]
+    }
+    /// Returns a line of a template, for excerpts.
+    fn line(&self, _file: &str, _line: u32) -> Option<Arc<str>> {
+        None
+    }
+    /// Returns a line of rendered text.
+    fn rendered_line(&self, _file: &str, _line: u32) -> Option<Arc<str>> {
+        None
     }
 }
 

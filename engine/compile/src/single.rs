@@ -28,7 +28,8 @@ pub fn compile_template(
         cx.error(message, crate::high::At { file, pos: key.pos });
     }
     if !cx.errors.is_empty() {
-        return Err(cx.errors);
+        let errors = std::mem::take(&mut cx.errors);
+        return Err(cx.finished(errors));
     }
     let name = template.file.clone();
     let mut high = Renderer::new(&mut cx, &[]).template(template, &name, "base");

@@ -27,7 +27,9 @@ pub(crate) fn read(cx: &mut Cx, origin: &Origin, node: Node) -> (High, Vec<Inclu
     let NodeKind::Map(entries) = node.kind else {
         // Salt: what is empty in Python's sense is an SLS without states.
         if into_value(node).truthy() {
-            cx.error(format!("SLS {sls} does not render to a dictionary"), at);
+            let hint = "an SLS file is a mapping: `ID:`, and below it, indented, `module.function:`";
+            let diagnostic = cx.diagnostic(format!("SLS {sls} does not render to a dictionary"), at).hint(hint);
+            cx.errors.push(diagnostic);
         }
         return (high, includes);
     };
@@ -40,7 +42,12 @@ pub(crate) fn read(cx: &mut Cx, origin: &Origin, node: Node) -> (High, Vec<Inclu
                 );
             }
             (Some("include"), _) => {
-                cx.error(format!("Include Declaration in SLS {sls} is not formed as a list"), at);
+                let message = format!("Include Declaration in SLS {sls} is not formed as a list");
+                let hint = "write each SLS name below `include:`, after `- `";
+                let diagnostic = cx.diagnostic(message, at).hint(hint);
+                cx.errors.push(diagnostic);
+                // What the includes would have declared is not known.
+                cx.incomplete = true;
             }
             (Some("extend"), NodeKind::Map(extends)) => read_extends(cx, origin, extends, &mut high),
             (Some("extend"), _) => cx.error(format!("Extension value in SLS '{sls}' is not a dictionary"), at),
@@ -79,7 +86,9 @@ fn read_id(cx: &mut Cx, origin: &Origin, id: &Node, node: Node) -> Option<Body> 
         }
         _ => {
             let id = py(&into_value(id.clone()));
-            let hint = did_you_mean(&id, ["include", "extend", "exclude"]);
+            let hint = did_you_mean(&id, ["include", "extend", "exclude"]).or_else(|| {
+                Some(format!("write `{id}: module.function`, or `module.function:` with its arguments below, indented"))
+            });
             let diagnostic =
                 cx.diagnostic(format!("ID {id} in SLS {} is not a dictionary", origin.sls), at).maybe_hint(hint);
             cx.errors.push(diagnostic);

@@ -5,7 +5,7 @@ use crate::cx::{Cx, did_you_mean, py};
 use crate::fnmatch::fnmatch;
 use crate::high::At;
 use crate::loader::{LoadError, Loaded, SlsLoader};
-use corpus_core::{Diagnostic, Node, NodeKind, Value};
+use corpus_core::{Diagnostic, Label, Node, NodeKind, Value};
 use indexmap::IndexMap;
 use std::collections::HashSet;
 
@@ -56,6 +56,8 @@ pub struct TopMatches {
     pub matches: Vec<(String, Vec<String>)>,
     /// How many top files there are; without one, and without a match, there is nothing to do.
     pub files: usize,
+    /// Where each name stands, for [`CompileOptions::named_at`].
+    pub places: Vec<(String, String, Label)>,
     pub warnings: Vec<Diagnostic>,
 }
 
@@ -65,11 +67,11 @@ type Section = IndexMap<String, (At, Node, u32)>;
 type Top = IndexMap<String, Section>;
 
 /// Reads the top files and asks the matcher about each target: the expression and its kind (`compound` if none is
-/// given, else `glob`, `grain`, `pillar`, `list`…).
+/// given, else `glob`, `grain`, `pillar`, `list`…), which it may find malformed.
 pub fn top_matches(
     loader: &dyn SlsLoader,
     opts: &TopOptions,
-    matcher: &dyn Fn(&str, &str) -> bool,
+    matcher: &dyn Fn(&str, &str) -> Result<bool, String>,
 ) -> Result<TopMatches, Vec<Diagnostic>> {
     let compile = CompileOptions::default();
     let mut cx = Cx::new(loader, &compile);
@@ -77,20 +79,42 @@ pub fn top_matches(
     let files = tops.values().filter(|files| files.iter().any(|(_, node)| !node.is_null())).count();
     let top = merge(&mut cx, opts, &tops);
     verify(&mut cx, &top);
-    let mut matches: IndexMap<String, Vec<String>> = IndexMap::new();
+    let mut matches = Found::new();
     for (env, section) in &top {
         if opts.saltenv.as_ref().is_some_and(|only| only != env) {
             continue;
         }
-        for (expression, (_, data, file)) in section {
-            collect(&mut cx, env, expression, data, *file, matcher, &mut matches);
+        for (expression, (at, data, _)) in section {
+            collect(&mut cx, env, expression, data, *at, matcher, &mut matches);
         }
     }
     if cx.errors.is_empty() {
-        Ok(TopMatches { matches: matches.into_iter().collect(), files, warnings: cx.warnings })
+        let warnings = std::mem::take(&mut cx.warnings);
+        let places = places(&cx, &matches);
+        let names = |(env, names): (String, Vec<(String, At)>)| (env, names.into_iter().map(|(name, _)| name).collect());
+        let matches = matches.into_iter().map(names).collect();
+        Ok(TopMatches { matches, files, places, warnings: cx.finished(warnings) })
     } else {
-        Err(cx.errors)
+        let errors = std::mem::take(&mut cx.errors);
+        Err(cx.finished(errors))
     }
+}
+
+/// SLS names by environment, each with its place.
+type Found = IndexMap<String, Vec<(String, At)>>;
+
+/// Makes a label for each name that the tree has not.
+fn places(cx: &Cx, found: &Found) -> Vec<(String, String, Label)> {
+    let mut places = vec![];
+    for (env, names) in found {
+        let known: HashSet<String> = cx.loader.list(env).into_iter().collect();
+        for (name, at) in names.iter().filter(|(name, _)| !known.contains(name)) {
+            let shown = cx.finished(vec![cx.diagnostic("", *at)]);
+            let label = shown.into_iter().flat_map(|shown| shown.labels).next();
+            places.extend(label.map(|label| (env.clone(), name.clone(), label)));
+        }
+    }
+    places
 }
 
 /// Reads the top file of each environment, with what it includes.
@@ -284,30 +308,39 @@ fn collect(
     env: &str,
     expression: &str,
     data: &Node,
-    file: u32,
-    matcher: &dyn Fn(&str, &str) -> bool,
-    matches: &mut IndexMap<String, Vec<String>>,
+    at: At,
+    matcher: &dyn Fn(&str, &str) -> Result<bool, String>,
+    matches: &mut Found,
 ) {
     let alone = [data.clone()];
     let items = data.as_seq().unwrap_or(&alone);
     let kind = items.iter().rev().find_map(|item| item.get("match").map(|kind| py(&kind.to_value())));
-    if !matcher(expression, kind.as_deref().unwrap_or("compound")) {
-        return;
+    match matcher(expression, kind.as_deref().unwrap_or("compound")) {
+        Ok(true) => {}
+        Ok(false) => return,
+        Err(why) => {
+            let place = items.iter().rev().filter_map(|item| item.entry("match")).map(|(_, kind)| kind.pos).next();
+            let kind_at = place.filter(|_| why.contains("matcher")).map(|pos| At { file: at.file, pos });
+            return cx.error(format!("top file: target '{expression}': {why}"), kind_at.unwrap_or(at));
+        }
     }
     matches.entry(env.to_owned()).or_default();
     for item in items {
         if let Some(subfilter) = item.get("subfilter") {
             for (expression, data) in subfilter.as_map().into_iter().flatten() {
-                collect(cx, env, &py(&expression.to_value()), data, file, matcher, matches);
+                let at = At { file: at.file, pos: expression.pos };
+                collect(cx, env, &py(&expression.to_value()), data, at, matcher, matches);
             }
         }
         match (&item.kind, item.as_map()) {
             (NodeKind::Scalar(Value::Str(name)), _) => {
-                matches.entry(env.to_owned()).or_default().push(name.to_string());
+                let at = At { file: at.file, pos: item.pos };
+                matches.entry(env.to_owned()).or_default().push((name.to_string(), at));
             }
             // A name of digits only, read as a number.
             (NodeKind::Scalar(Value::Int(name)), _) => {
-                matches.entry(env.to_owned()).or_default().push(name.to_string());
+                let at = At { file: at.file, pos: item.pos };
+                matches.entry(env.to_owned()).or_default().push((name.to_string(), at));
             }
             (_, Some(entries)) => {
                 // Salt takes the last entry: an environment with an SLS name; anything else is an option.
@@ -316,9 +349,10 @@ fn collect(
                 };
                 let other = py(&key.to_value());
                 if cx.loader.envs().contains(&other) {
-                    matches.entry(other).or_default().push(py(&sls.to_value()));
+                    let at = At { file: at.file, pos: sls.pos };
+                    matches.entry(other).or_default().push((py(&sls.to_value()), at));
                 } else if !matches!(&*other, "match" | "order") {
-                    let at = At { file, pos: key.pos };
+                    let at = At { file: at.file, pos: key.pos };
                     let hint = did_you_mean(&other, ["match", "order", "subfilter"]);
                     cx.warn(format!("`{other}` in the top file is neither an option nor an environment"), at, hint);
                 }

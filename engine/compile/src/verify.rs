@@ -42,11 +42,13 @@ fn verify_decl(cx: &mut Cx, id: &Value, body: &Body, decl: &Decl) {
                 "ID '{id}' in SLS '{sls}' contains a short declaration ({state}) with a trailing colon. When not \
                  passing any arguments to a state, the colon must be omitted."
             );
-            cx.error(message, decl.at);
+            let diagnostic = cx.diagnostic(message, decl.at).hint(format!("write `{id}: {state}` or `{state}: []`"));
+            cx.errors.push(diagnostic);
             return;
         }
         Run::Other(value) => {
             let hint = match value {
+                Value::Map(map) if map.is_empty() => "write `[]` for no arguments",
                 Value::Map(_) => "put `- ` before each argument",
                 _ => "write the arguments as a list, each after `- `",
             };
@@ -57,7 +59,7 @@ fn verify_decl(cx: &mut Cx, id: &Value, body: &Body, decl: &Decl) {
         }
     };
     let mut funs: Vec<&str> = state.split_once('.').map(|(_, fun)| fun).into_iter().collect();
-    let mut last = decl.at;
+    let (mut last, mut spaced) = (decl.at, 0);
     for arg in args {
         match arg {
             Arg::Fun(at, fun) => {
@@ -66,7 +68,11 @@ fn verify_decl(cx: &mut Cx, id: &Value, body: &Body, decl: &Decl) {
                         "The function \"{fun}\" in state \"{id}\" in SLS \"{sls}\" has whitespace, a function with \
                          whitespace is not supported, perhaps this is an argument that is missing a \":\""
                     );
-                    cx.error(message, *at);
+                    let hint = fun.split_once(' ').map(|(word, rest)| format!("did you mean `{word}: {}`?", rest.trim_start()));
+                    let diagnostic = cx.diagnostic(message, *at).maybe_hint(hint);
+                    cx.errors.push(diagnostic);
+                    spaced += 1;
+                    continue;
                 }
                 funs.push(fun);
                 last = *at;
@@ -82,6 +88,8 @@ fn verify_decl(cx: &mut Cx, id: &Value, body: &Body, decl: &Decl) {
         }
     }
     match funs.as_slice() {
+        // What has a space in it was told already.
+        [] if spaced > 0 => {}
         [] => {
             let message = format!("No function declared in state '{id}' in SLS '{sls}'");
             let diagnostic = cx.diagnostic(message, decl.at).hint(format!("write `{state}.<function>`"));
@@ -93,7 +101,9 @@ fn verify_decl(cx: &mut Cx, id: &Value, body: &Body, decl: &Decl) {
                 "Too many functions declared in state '{id}' in SLS '{sls}'. Please choose one of the following: {}",
                 several.join(", ")
             );
-            cx.error(message, last);
+            let hint = "leave one, and give the other an ID of its own";
+            let diagnostic = cx.diagnostic(message, last).hint(hint);
+            cx.errors.push(diagnostic);
         }
     }
 }
@@ -152,7 +162,12 @@ fn verify_requisite(cx: &mut Cx, id: &str, sls: &str, item: &Item) {
             "Requisite declaration {} in state {id} in SLS {sls} is not formed as a single key dictionary",
             corpus_core::python::repr(&item.value)
         );
-        return cx.error(message, item.at);
+        let hint = match &item.value {
+            Value::Map(map) if map.len() > 1 => "put `- ` before each target",
+            _ => "a requisite is written `- module: ID`",
+        };
+        let diagnostic = cx.diagnostic(message, item.at).hint(hint);
+        return cx.errors.push(diagnostic);
     };
     let module = py(module);
     if let Some((before, _)) = module.split_once('.') {

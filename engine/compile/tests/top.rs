@@ -18,10 +18,10 @@ fn matches(opts: &TopOptions, files: &[(&str, &str)]) -> Result<Vec<(String, Vec
         })
         .collect();
     let matcher = |expression: &str, kind: &str| match kind {
-        "compound" => expression == "*" || expression == "web1",
-        "glob" => expression == "web*",
-        "grain" => expression == "os:Debian",
-        _ => false,
+        "compound" => Ok(expression == "*" || expression == "web1"),
+        "glob" => Ok(expression == "web*"),
+        "grain" => Ok(expression == "os:Debian"),
+        _ => Ok(false),
     };
     top_matches(&Tree(&files), opts, &matcher).map(|found| found.matches).map_err(|found| shown(&found))
 }

@@ -94,6 +94,11 @@ impl<'a> Overlay<'a> {
                 if let Some(backup) = backup
                     && let Some(old) = self.entry(path)?
                 {
+                    for dir in backup.ancestors().skip(1).collect::<Vec<_>>().into_iter().rev() {
+                        if self.stat(dir)?.is_none() {
+                            self.put(dir, Entry { meta: new_meta(FileKind::Dir, 0o755), body: Body::Dir })?;
+                        }
+                    }
                     self.put(backup, old)?;
                 }
                 let at = self.resolve(path, true)?;

@@ -80,4 +80,8 @@ pub trait Source: Send + Sync {
     fn tree(&self, url: &str, saltenv: &str) -> Result<Vec<TreeEntry>, SourceError>;
     /// Sends an event to the master's bus.
     fn fire(&self, tag: &str, data: &crate::value::Value) -> Result<(), SourceError>;
+    /// Tells whether whoever started the run wants it to stop; it does so after the state at hand.
+    fn cancelled(&self) -> bool {
+        false
+    }
 }

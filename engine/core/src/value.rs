@@ -3,6 +3,7 @@
 //! Containers are shared (`Arc`), so a clone costs nothing and a change copies only what is shared.
 //! Mappings keep their order and take any scalar as key, as Python's `dict` does.
 
+use foldhash::fast::RandomState;
 use indexmap::{Equivalent, IndexMap};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 /// An ordered mapping with [`Value`] keys; look-ups by `&str` do not allocate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Map(pub IndexMap<Value, Value>);
+pub struct Map(pub IndexMap<Value, Value, RandomState>);
 
 /// A value as YAML, JSON and Python know it.
 #[derive(Clone, Debug, Default)]

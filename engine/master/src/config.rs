@@ -1,6 +1,6 @@
 //! Configuration: Salt's own `master` or `minion` file with its keys, then what the command line says.
 
-use corpus_core::{Diagnostic, Map, Pos, Span, Value, python};
+use corpus_core::{Diagnostic, Map, Node, Pos, Span, Value, python};
 use indexmap::IndexMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -135,10 +135,35 @@ pub fn read_map(path: &Path) -> Result<Map, Vec<Diagnostic>> {
         vec![diagnostic.with_excerpts(&|_, line| text.lines().nth(line as usize - 1).map(Into::into))]
     };
     let node = corpus_render::yaml::parse(&text).map_err(|e| fail(e.pos, e.message.clone(), e.hints.clone()))?;
+    for (key, value) in node.as_map().unwrap_or_default() {
+        if let Some(wanted) = key.as_str().and_then(|key| wrong_kind(key, value)) {
+            let key = key.to_value();
+            let message = format!("`{}` must be {wanted}, found {}", python::str(&key), value.type_name());
+            return Err(fail(value.pos, message, vec![]));
+        }
+    }
     match node.to_value() {
         Value::Null => Ok(Map::new()),
         Value::Map(map) => Ok(std::sync::Arc::unwrap_or_clone(map)),
         other => Err(fail(node.pos, format!("expected a mapping of settings, found {}", other.type_name()), vec![])),
+    }
+}
+
+/// Says what a setting must be, if it is not: what is misread here would silently be a default.
+fn wrong_kind(key: &str, value: &Node) -> Option<&'static str> {
+    let plain = value.to_value();
+    let number = || plain.as_int().is_some_and(|n| n > 0) || plain.as_str().is_some_and(|n| n.parse::<u32>().is_ok());
+    match key {
+        _ if plain.is_null() => None,
+        "file_roots" | "pillar_roots" if value.as_map().is_none() => {
+            Some("a mapping of environments, each with a list of directories")
+        }
+        "nodegroups" | "grains" | "pillar" | "roster_defaults" if value.as_map().is_none() => Some("a mapping"),
+        "ssh_timeout" | "ssh_max_procs" if !number() => Some("a number above 0"),
+        "id" | "roster_file" | "corpus_cachedir" | "state_top" if plain.as_list().is_some() || plain.as_map().is_some() => {
+            Some("text")
+        }
+        _ => None,
     }
 }
 

@@ -17,6 +17,8 @@ pub enum Kind {
     Busy,
     /// The pillar has errors.
     Pillar,
+    /// The call was ended before it came to this.
+    Interrupted,
 }
 
 /// A failure that is not a state's.
@@ -75,6 +77,7 @@ impl HostReturn {
                 Kind::Usage => 64,
                 Kind::Busy => 75,
                 Kind::Pillar => 5,
+                Kind::Interrupted => 130,
                 Kind::Target | Kind::Host | Kind::Function => 1,
             },
         }

@@ -4,11 +4,12 @@ use corpus_core::digest::hex;
 use corpus_core::{FileRef, SourceError};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A file's identity; as long as it is the same, so is the digest.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,10 +19,17 @@ struct Stamp {
     mtime: (i64, i64),
 }
 
+impl Stamp {
+    fn of(meta: &Metadata) -> Self {
+        Self { ino: meta.ino(), size: meta.size(), mtime: (meta.mtime(), meta.mtime_nsec()) }
+    }
+}
+
 /// What all sessions of a process know of files.
 pub struct FileServer {
     cache: PathBuf,
     digests: Mutex<HashMap<PathBuf, (Stamp, [u8; 32])>>,
+    texts: Mutex<HashMap<PathBuf, (Stamp, Arc<str>)>>,
     /// One download at a time per URL, and once per process.
     downloads: Mutex<HashMap<String, PathBuf>>,
 }
@@ -29,25 +37,44 @@ pub struct FileServer {
 impl FileServer {
     /// Makes a file server that keeps what it downloads and renders under `cache`.
     pub fn new(cache: PathBuf) -> Self {
-        Self { cache, digests: Mutex::default(), downloads: Mutex::default() }
+        Self { cache, digests: Mutex::default(), texts: Mutex::default(), downloads: Mutex::default() }
     }
 
     /// Describes a file of this machine.
     pub fn describe(&self, path: &Path, url: &str) -> Result<FileRef, SourceError> {
         let fail = |error: std::io::Error| SourceError::Failed(format!("read {}: {error}", path.display()));
-        let mut file = std::fs::File::open(path).map_err(fail)?;
-        let meta = file.metadata().map_err(fail)?;
-        let stamp = Stamp { ino: meta.ino(), size: meta.size(), mtime: (meta.mtime(), meta.mtime_nsec()) };
-        let known = lock(&self.digests).get(path).filter(|(s, _)| *s == stamp).map(|(_, digest)| *digest);
+        let mut meta = std::fs::metadata(path).map_err(fail)?;
+        let known = lock(&self.digests).get(path).filter(|(s, _)| *s == Stamp::of(&meta)).map(|(_, digest)| *digest);
         let sha256 = match known {
             Some(digest) => digest,
             None => {
+                let mut file = File::open(path).map_err(fail)?;
+                meta = file.metadata().map_err(fail)?;
                 let digest = sha256_of(&mut file).map_err(fail)?;
-                lock(&self.digests).insert(path.to_owned(), (stamp, digest));
+                lock(&self.digests).insert(path.to_owned(), (Stamp::of(&meta), digest));
                 digest
             }
         };
-        Ok(FileRef { url: url.to_owned(), sha256, size: stamp.size, mode: meta.permissions().mode() & 0o7777 })
+        Ok(FileRef { url: url.to_owned(), sha256, size: meta.size(), mode: meta.permissions().mode() & 0o7777 })
+    }
+
+    /// Reads a template with its mode; the text is kept while the file stays as it is.
+    pub fn text(&self, path: &Path, url: &str) -> Result<(Arc<str>, u32), SourceError> {
+        let fail = |error: std::io::Error| SourceError::Failed(format!("read {}: {error}", path.display()));
+        let mut meta = std::fs::metadata(path).map_err(fail)?;
+        let mode = |meta: &Metadata| meta.permissions().mode() & 0o7777;
+        if let Some((_, text)) = lock(&self.texts).get(path).filter(|(stamp, _)| *stamp == Stamp::of(&meta)) {
+            return Ok((text.clone(), mode(&meta)));
+        }
+        let mut file = File::open(path).map_err(fail)?;
+        meta = file.metadata().map_err(fail)?;
+        let mut bytes = vec![];
+        file.read_to_end(&mut bytes).map_err(fail)?;
+        let text = String::from_utf8(bytes);
+        let text: Arc<str> =
+            text.map_err(|_| SourceError::Failed(format!("{url}: a template must be UTF-8 text")))?.into();
+        lock(&self.texts).insert(path.to_owned(), (Stamp::of(&meta), text.clone()));
+        Ok((text, mode(&meta)))
     }
 
     /// Keeps bytes under their digest, so that they can be read from a path.
@@ -105,9 +132,9 @@ pub fn private_dir(path: &Path) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-fn sha256_of(file: &mut std::fs::File) -> std::io::Result<[u8; 32]> {
+fn sha256_of(file: &mut File) -> std::io::Result<[u8; 32]> {
     let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 64 * 1024];
+    let mut buffer = [0; 16 * 1024];
     loop {
         match file.read(&mut buffer)? {
             0 => return Ok(hasher.finalize().into()),

@@ -5,14 +5,17 @@ use crate::diagnose::{Failure, HostReturn, Kind, Outcome};
 use crate::session::{Session, lost};
 use crate::{Corpus, functions};
 use corpus_core::target::{Target, TargetKind};
-use corpus_core::{Call, Data, Diagnostic, Event, Map, Value};
+use corpus_core::diagnostic::Severity;
+use corpus_core::{Call, Caller, Data, Diagnostic, Event, ExecError, Map, Value};
 use corpus_minion::{Local, LocalOptions};
-use corpus_ssh::{Host, MinionBinary, Roster, Ssh, SshOptions};
+use corpus_ssh::{Host, MinionBinary, Roster, Ssh, SshError, SshOptions};
+use corpus_render::RenderCx;
 use corpus_wire::{Minion, Remote, RemoteOptions};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Which minions are meant.
 #[derive(Clone, Debug)]
@@ -31,11 +34,29 @@ pub enum Progress<'a> {
 impl Corpus {
     /// Reads the roster; mistakes stop the call, as a host left out by mistake would be missed by nobody.
     pub fn roster(&self) -> Result<Roster, Vec<Diagnostic>> {
-        let path = &self.config.roster_file;
-        let data = crate::config::read_map(path)?;
+        let name = self.config.roster_file.display().to_string();
+        let text = std::fs::read_to_string(&self.config.roster_file)
+            .map_err(|error| vec![Diagnostic::error(format!("cannot read the roster {name}: {error}"))])?;
+        // Salt renders the roster with Jinja, too: without a minion there are only the master's settings.
+        let opts = Value::map(self.config.opts.clone());
+        let data = Data { id: self.config.id.as_str().into(), opts, ..Data::default() };
+        let cx = RenderCx::new(Arc::new(data), Arc::new(NoFunctions));
+        let rendered = self.engine.render_source(&text, &name, "jinja|yaml", &cx).map_err(|error| vec![error])?;
         let defaults = self.config.opts.get("roster_defaults").and_then(Value::as_map).cloned().unwrap_or_default();
-        let (roster, errors) = Roster::parse(&Value::map(data), &path.display().to_string(), &defaults);
-        if errors.is_empty() { Ok(roster) } else { Err(errors) }
+        let (roster, mut notes) = Roster::parse(&rendered.node, &name, &defaults);
+        for note in &mut notes {
+            for label in &mut note.labels {
+                label.span = rendered.locate(label.span.pos());
+                label.excerpt = rendered.source_line(&label.span.file, label.span.line);
+            }
+        }
+        if notes.iter().any(|note| note.severity == Severity::Error) {
+            return Err(notes);
+        }
+        for note in notes {
+            tracing::warn!("{}", note.to_text(None).trim_end().trim_start_matches("warning: "));
+        }
+        Ok(roster)
     }
 
     /// Calls a function on this machine.
@@ -72,7 +93,7 @@ impl Corpus {
         let (Some(read), Some(write)) = (child.stdout.take(), child.stdin.take()) else {
             return Err(Failure::new(Kind::Host, "cannot start the minion: it has no pipes"));
         };
-        Remote::connect(Box::new(read), Box::new(write), RemoteOptions::default()).map_err(|error| lost(&error))
+        Remote::connect(Box::new(read), Box::new(write), self.remote_options()).map_err(|error| lost(&error))
     }
 
     /// Calls a function on all minions of the roster that the selector means.
@@ -106,6 +127,13 @@ impl Corpus {
                         // Not in the `while let`: the lock must not live as long as the work.
                         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                         let Some(host) = next else { return };
+                        if self.interrupted() {
+                            let why = Failure::new(Kind::Interrupted, "interrupted before it was begun: nothing was done");
+                            let answer = failed(&host, call, why);
+                            progress(Progress::Done(&answer));
+                            let _ = send.send(answer);
+                            continue;
+                        }
                         if let Some(answer) = self.one(&host, ssh, binaries, target, call, progress) {
                             progress(Progress::Done(&answer));
                             let _ = send.send(answer);
@@ -133,13 +161,11 @@ impl Corpus {
         call: &Call,
         progress: &(dyn Fn(Progress<'_>) + Sync),
     ) -> Option<HostReturn> {
-        let failed = |failure: Failure| HostReturn {
-            id: host.id.clone(),
-            fun: call.fun.clone(),
-            outcome: Outcome::Failed(failure),
-            warnings: vec![],
+        let failed = |failure: Failure| failed(host, call, failure);
+        let unreachable = |error: SshError| {
+            let kind = if matches!(error, SshError::Interrupted) { Kind::Interrupted } else { Kind::Host };
+            failed(Failure::new(kind, error.to_string()))
         };
-        let unreachable = |error: corpus_ssh::SshError| failed(Failure::new(Kind::Host, error.to_string()));
         let connection = match ssh.open(host) {
             Ok(connection) => connection,
             Err(error) => return Some(unreachable(error)),
@@ -149,7 +175,7 @@ impl Corpus {
             Err(error) => return Some(unreachable(error)),
         };
         let (read, write) = pipe.into_boxes();
-        let minion = match Remote::connect(read, write, RemoteOptions::default()) {
+        let minion = match Remote::connect(read, write, self.remote_options()) {
             Ok(minion) => minion,
             Err(error) => return Some(failed(lost(&error))),
         };
@@ -158,6 +184,9 @@ impl Corpus {
             .with_roster(host.grains.clone(), host.minion_opts.clone());
         let session = Arc::new(session);
         match self.is_meant(target, &session) {
+            Ok(true) if self.interrupted() => {
+                Some(failed(Failure::new(Kind::Interrupted, "interrupted before the call: nothing was done")))
+            }
             Ok(true) => Some(answer(&session, call, progress)),
             Ok(false) => None,
             Err(failure) => Some(failed(failure)),
@@ -176,7 +205,8 @@ impl Corpus {
         if target.needs_pillar() {
             let data = session.data("base", None, &Map::new());
             return match data {
-                Ok(data) | Err(crate::session::PillarFailure::Errors(data, _)) => Ok(target.matches(&data)),
+                Ok(data) => Ok(target.matches(&data)),
+                Err(crate::session::PillarFailure::Errors(data, _)) => Ok(target.matches(&data)),
                 Err(crate::session::PillarFailure::Failed(failure)) => Err(failure),
             };
         }
@@ -191,19 +221,47 @@ impl Corpus {
         self.config.opts.get("nodegroups").and_then(Value::as_map).cloned().unwrap_or_default()
     }
 
+    /// `corpus_silence`: for how many seconds a minion at work may be silent; it gives a sign of life every five.
+    fn remote_options(&self) -> RemoteOptions {
+        let seconds = self.config.opts.get("corpus_silence").and_then(Value::as_int);
+        let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(60);
+        RemoteOptions { silence: Duration::from_secs(seconds.max(10)), ..RemoteOptions::default() }
+    }
+
     fn ssh_options(&self) -> SshOptions {
         SshOptions {
             accept_new_host_keys: self.config.accept_new_host_keys,
             private_key: self.config.text("ssh_priv").map(PathBuf::from),
             user: self.config.text("ssh_user").map(str::to_owned),
             timeout: self.config.timeout,
+            interrupt: self.interrupt.clone(),
             ..SshOptions::default()
         }
     }
 }
 
+/// What a roster's template can call: nothing.
+struct NoFunctions;
+
+impl Caller for NoFunctions {
+    fn call(&self, call: &Call) -> Result<Value, ExecError> {
+        Err(ExecError::Failed(format!("{}: a roster is read before there is a minion to ask", call.fun)))
+    }
+    fn has(&self, _: &str) -> bool {
+        false
+    }
+    fn names(&self) -> Vec<String> {
+        vec![]
+    }
+}
+
+fn failed(host: &Host, call: &Call, failure: Failure) -> HostReturn {
+    HostReturn { id: host.id.clone(), fun: call.fun.clone(), outcome: Outcome::Failed(failure), warnings: vec![] }
+}
+
 /// Answers one call with one minion.
 fn answer(session: &Arc<Session>, call: &Call, progress: &(dyn Fn(Progress<'_>) + Sync)) -> HostReturn {
+    crate::aftermath::take_in(session);
     let events = |event: Event| progress(Progress::Event { id: &session.id, event: &event });
     let outcome = functions::answer(session, call, &events);
     let warnings = std::mem::take(&mut *crate::fileserver::lock(&session.warnings));

@@ -1,6 +1,7 @@
 //! The master: configuration, roster and targets, what templates may call, the file server, and the
 //! sessions in which minions are asked and converged.
 
+mod aftermath;
 mod caller;
 pub mod config;
 mod diagnose;
@@ -21,6 +22,7 @@ use corpus_core::{Diagnostic, Registry};
 use corpus_render::{Engine, FileRoots};
 use fileserver::FileServer;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// One process of corpus: what it was configured with, and what its sessions share.
 pub struct Corpus {
@@ -31,6 +33,8 @@ pub struct Corpus {
     /// Pillar tree.
     pub pillar_engine: Engine,
     files: FileServer,
+    /// Set when the call is to end early: no host is begun, and each run stops after the state at hand.
+    pub interrupt: Arc<AtomicBool>,
 }
 
 impl Corpus {
@@ -39,12 +43,22 @@ impl Corpus {
         let engine = Engine::new(FileRoots::new(config.file_roots.clone()));
         let pillar_engine = Engine::new(FileRoots::new(config.pillar_roots.clone()));
         let files = FileServer::new(config.cache_dir.clone());
-        Ok(Arc::new(Self { registry: corpus_minion::registry(), engine, pillar_engine, files, config }))
+        Ok(Arc::new(Self { registry: corpus_minion::registry(), engine, pillar_engine, files, interrupt: Arc::default(), config }))
+    }
+
+    /// Tells whether the call is to end early.
+    pub fn interrupted(&self) -> bool {
+        self.interrupt.load(Ordering::Relaxed)
     }
 
     /// Tells whether a function exists, here or on minions.
     pub fn knows(&self, fun: &str) -> bool {
         self.registry.function(fun).is_some() || functions::find(fun).is_some()
+    }
+
+    /// Tells whether a name is a state function.
+    pub fn is_state(&self, fun: &str) -> bool {
+        self.registry.state(fun).is_some()
     }
 
     /// Returns all function names, sorted.

@@ -48,7 +48,8 @@ impl Loader {
             sls: None,
             vars: Map::new(),
         };
-        let rendered = self.engine.render_source(text, name, "jinja|yaml", &cx)?;
+        let rendered = Arc::new(self.engine.render_source(text, name, "jinja|yaml", &cx)?);
+        lock(&self.rendered).insert(rendered.file.clone(), rendered.clone());
         Ok(Loaded { file: rendered.file.clone(), node: rendered.node.clone() })
     }
 
@@ -75,8 +76,28 @@ impl SlsLoader for Loader {
         self.engine.roots().envs().map(str::to_owned).collect()
     }
 
+    fn roots(&self, saltenv: &str) -> Vec<String> {
+        self.engine.roots().roots(saltenv).iter().map(|root| root.display().to_string()).collect()
+    }
+
     fn relocate(&self, span: &Span) -> Span {
         let rendered = lock(&self.rendered).get(&span.file).cloned();
         rendered.map_or_else(|| span.clone(), |rendered| rendered.locate(span.pos()))
+    }
+
+    fn chain(&self, span: &Span) -> Vec<Span> {
+        let chain = lock(&self.rendered).get(&span.file).map(|rendered| rendered.chain(span.pos()));
+        chain.filter(|chain| !chain.is_empty()).unwrap_or_else(|| vec![span.clone()])
+    }
+
+    fn line(&self, file: &str, line: u32) -> Option<Arc<str>> {
+        let rendered = lock(&self.rendered);
+        let own = rendered.get(file).and_then(|rendered| rendered.source_line(file, line));
+        own.or_else(|| rendered.values().find_map(|rendered| rendered.source_line(file, line)))
+    }
+
+    fn rendered_line(&self, file: &str, line: u32) -> Option<Arc<str>> {
+        let rendered = lock(&self.rendered).get(file).cloned()?;
+        rendered.text.lines().nth(line.checked_sub(1)? as usize).map(Arc::from)
     }
 }

@@ -3,7 +3,7 @@
 use crate::diagnose::{Failure, Kind};
 use crate::fileserver::lock;
 use crate::{Corpus, TemplateCaller, config};
-use corpus_core::{Data, Diagnostic, Map, Value};
+use corpus_core::{Data, Diagnostic, Map, Severity, Value};
 use corpus_pillar::{EngineRenderer, PillarRequest, PillarResult};
 use corpus_wire::Minion;
 use std::path::PathBuf;
@@ -109,7 +109,9 @@ impl Session {
         let bare = self.bare_data(saltenv)?;
         let PillarResult { pillar, errors } = self.pillar(&bare, pillarenv, over);
         let data = Data { pillar: Value::map(pillar), ..bare };
-        if errors.is_empty() { Ok(data) } else { Err(PillarFailure::Errors(data, errors)) }
+        let (errors, warnings): (Vec<_>, Vec<_>) = errors.into_iter().partition(|e| e.severity == Severity::Error);
+        lock(&self.warnings).extend(warnings);
+        if errors.is_empty() { Ok(data) } else { Err(PillarFailure::Errors(Box::new(data), errors)) }
     }
 
     /// Compiles the pillar.
@@ -132,7 +134,7 @@ impl Session {
 pub enum PillarFailure {
     Failed(Failure),
     /// The pillar has errors; this is what could be made of it.
-    Errors(Data, Vec<Diagnostic>),
+    Errors(Box<Data>, Vec<Diagnostic>),
 }
 
 impl From<Failure> for PillarFailure {

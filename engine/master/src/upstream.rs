@@ -27,6 +27,7 @@ pub struct RunSource<'a> {
     data: Arc<Data>,
     caller: TemplateCaller,
     kept: Mutex<HashMap<[u8; 32], Kept>>,
+    places: Mutex<HashMap<(Vec<String>, String), (PathBuf, String)>>,
     events: &'a (dyn Fn(Event) + Sync),
 }
 
@@ -34,11 +35,22 @@ impl<'a> RunSource<'a> {
     /// Makes the source for a run with this data.
     pub fn new(session: &'a Arc<Session>, data: Arc<Data>, events: &'a (dyn Fn(Event) + Sync)) -> Self {
         let caller = TemplateCaller::new(session.clone(), data.clone());
-        Self { session, data, caller, kept: Mutex::default(), events }
+        Self { session, data, caller, kept: Mutex::default(), places: Mutex::default(), events }
     }
 
     fn corpus(&self) -> &Corpus {
         &self.session.corpus
+    }
+
+    /// Finds a file; a run that asks for it again gets the same one.
+    fn found(&self, urls: &[String], saltenv: &str) -> Result<(PathBuf, String), SourceError> {
+        let key = (urls.to_vec(), saltenv.to_owned());
+        if let Some(found) = lock(&self.places).get(&key) {
+            return Ok(found.clone());
+        }
+        let found = self.find(urls, saltenv)?;
+        lock(&self.places).insert(key, found.clone());
+        Ok(found)
     }
 
     fn find(&self, urls: &[String], saltenv: &str) -> Result<(PathBuf, String), SourceError> {
@@ -120,8 +132,9 @@ impl Source for Early<'_> {
         answer
     }
 
-    fn fetch(&self, file: &FileRef) -> Result<PathBuf, SourceError> {
-        Err(SourceError::Failed(format!("{}: no content is read before the run", file.url)))
+    fn fetch(&self, _: &FileRef) -> Result<PathBuf, SourceError> {
+        // Only the questions count, and a state may have more of them after this one. Nobody reads the content.
+        Ok(PathBuf::new())
     }
 
     fn tree(&self, url: &str, saltenv: &str) -> Result<Vec<TreeEntry>, SourceError> {
@@ -138,16 +151,11 @@ impl Source for RunSource<'_> {
         match &request.origin {
             FileOrigin::Text(text) => self.render(text, "<contents>", request),
             FileOrigin::Urls(urls) => {
-                let (path, url) = self.find(urls, &request.saltenv)?;
+                let (path, url) = self.found(urls, &request.saltenv)?;
                 if request.template.is_some() {
-                    let text = std::fs::read(&path)
-                        .map_err(|error| SourceError::Failed(format!("read {}: {error}", path.display())))?;
-                    let text = String::from_utf8(text).map_err(|_| {
-                        SourceError::Failed(format!("{url}: a template must be UTF-8 text"))
-                    })?;
+                    let (text, mode) = self.corpus().files.text(&path, &url)?;
                     let name = url.strip_prefix("salt://").unwrap_or(&url);
                     let (name, _) = split_env(name, "");
-                    let mode = std::fs::metadata(&path).map_or(0o644, |meta| meta.permissions().mode() & 0o7777);
                     return self.render(&text, name, request).map(|file| FileRef { url: url.clone(), mode, ..file });
                 }
                 let file = self.corpus().files.describe(&path, &url)?;
@@ -187,6 +195,10 @@ impl Source for RunSource<'_> {
     fn fire(&self, tag: &str, data: &Value) -> Result<(), SourceError> {
         (self.events)(Event::Fired { tag: tag.to_owned(), data: data.clone() });
         Ok(())
+    }
+
+    fn cancelled(&self) -> bool {
+        self.corpus().interrupted()
     }
 }
 

@@ -46,12 +46,16 @@ impl Journal {
                 state.started += 1;
                 let number = state.started;
                 state.under_way.push((number, tag.clone()));
-                state.line(&json!({ "start": number, "tag": tag }), false);
+                if state.file.is_some() {
+                    state.line(&json!({ "start": number, "tag": tag }), false);
+                }
             }
             Event::Finished(chunk) => {
                 state.finished += 1;
                 state.under_way.retain(|(_, tag)| *tag != chunk.tag);
-                state.line(&json!({ "done": chunk.tag, "result": chunk.result }), false);
+                if state.file.is_some() {
+                    state.line(&json!({ "done": chunk.tag, "result": chunk.result }), false);
+                }
             }
             _ => {}
         }

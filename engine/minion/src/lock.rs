@@ -5,10 +5,15 @@ use crate::disk;
 use corpus_core::RunOptions;
 use corpus_wire::{Busy, WireError};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often a run that waits for another looks again.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The right to change this machine, until dropped.
 pub struct RunLock {
@@ -21,15 +26,24 @@ pub fn place(cache: &Path) -> PathBuf {
 }
 
 impl RunLock {
-    /// Takes the lock, or tells who has it. With `queue`, waits.
-    pub fn take(path: &Path, options: &RunOptions, who: &str, queue: bool) -> Result<Self, WireError> {
+    /// Takes the lock, or tells who has it. With `queue`, waits until `cancelled`.
+    pub fn take(
+        path: &Path,
+        options: &RunOptions,
+        who: &str,
+        queue: bool,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Self, WireError> {
         let failed = |error: std::io::Error| WireError::Failed(format!("lock {}: {error}", path.display()));
         let mut file = open(path).map_err(failed)?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            if !queue {
-                return Err(WireError::Busy(owner(&mut file)));
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(Errno::WOULDBLOCK) if queue && !cancelled() => std::thread::sleep(PAUSE),
+                Err(Errno::WOULDBLOCK) => return Err(WireError::Busy(owner(&mut file))),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(failed(error.into())),
             }
-            flock(&file, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
         }
         let (pid, since) = (std::process::id(), disk::now());
         let line = serde_json::json!({ "pid": pid, "jid": options.jid, "who": who, "since": since });
@@ -55,6 +69,7 @@ fn open(path: &Path) -> std::io::Result<File> {
 
 fn owner(file: &mut File) -> Busy {
     let mut text = String::new();
+    let _ = file.rewind();
     let _ = file.read_to_string(&mut text);
     let found: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
     let word = |key: &str| found[key].as_str().unwrap_or("unknown").to_owned();

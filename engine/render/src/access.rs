@@ -3,10 +3,11 @@
 use crate::args::Args;
 use crate::eval::Vm;
 use crate::fail::{Fail, Kind, R, defined, err, refuse, undefined};
-use crate::value::{Loop, Near, Obj, Undef, Val};
+use crate::value::{Dict, Loop, Near, Obj, Undef, Val};
 use crate::{methods, ops, show};
 use corpus_core::exec::{Call, ExecError};
 use corpus_core::suggest::did_you_mean;
+use corpus_core::value::{Map as CoreMap, Value as Core};
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -45,7 +46,13 @@ impl Vm<'_> {
             call.kwargs.insert(name.clone(), core(value)?);
         }
         match self.cx.caller.call(&call) {
-            Ok(value) => Ok(Val::from_core(&value)),
+            Ok(value) => Ok(match (changed_in_place(fun, args), &value) {
+                (Some(Val::Dict(dest)), Core::Map(map)) => {
+                    adopt(&dest, map);
+                    Val::Dict(dest)
+                }
+                _ => Val::from_core(&value),
+            }),
             Err(ExecError::NotFound(name)) => Err(self.no_function(&name)),
             Err(error) => {
                 let mut fail = Fail::new(Kind::Salt, error.to_string());
@@ -224,5 +231,26 @@ pub fn unknown<T>(what: &str, name: &str, known: &[&str]) -> R<T> {
             Err(fail)
         }
         fine => fine,
+    }
+}
+
+/// Returns the argument that a function changes and gives back, as Salt's does; ours see copies.
+fn changed_in_place(fun: &str, args: &Args) -> Option<Val> {
+    match fun {
+        "defaults.merge" | "defaults.update" if !args.flag(3, "in_place", true).unwrap_or(true) => None,
+        "defaults.merge" | "defaults.update" | "slsutil.update" => args.raw(0, "dest"),
+        _ => None,
+    }
+}
+
+/// Brings a dict to what was made of its copy; the dicts within stay the same objects.
+fn adopt(dest: &Dict, made: &CoreMap) {
+    for (key, value) in made {
+        let key = Val::from_core(key);
+        match (dest.get(&key), value) {
+            (Some(Val::Dict(own)), Core::Map(map)) => adopt(&own, map),
+            (Some(own), value) if own.to_core().as_ref() == Some(value) => {}
+            (_, value) => dest.insert(key, Val::from_core(value)),
+        }
     }
 }

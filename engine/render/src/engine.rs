@@ -5,7 +5,7 @@ use crate::fail::{Fail, Kind, R};
 use crate::files::FileRoots;
 use crate::tree::{Sym, Template};
 use crate::value::{Obj, Scope, Val};
-use crate::{lower, pipe};
+use crate::{blocks, lower, pipe};
 use corpus_core::exec::{Caller, Data};
 use corpus_core::{Diagnostic, Map};
 use std::collections::HashMap;
@@ -23,6 +23,8 @@ pub struct Engine {
 struct Shared {
     roots: FileRoots,
     cache: RwLock<Cache>,
+    /// What [`Engine::render_text`] parsed last under each name: a thousand files of one template parse it once.
+    texts: RwLock<HashMap<String, Arc<Template>>>,
 }
 
 /// By file and the name under which it is known; with the file's time and size, to see that it changed.
@@ -52,7 +54,7 @@ impl RenderCx {
 impl Engine {
     /// Makes an engine over file roots.
     pub fn new(roots: FileRoots) -> Self {
-        Self { shared: Arc::new(Shared { roots, cache: RwLock::default() }) }
+        Self { shared: Arc::new(Shared { roots, cache: RwLock::default(), texts: RwLock::default() }) }
     }
 
     /// Returns the file roots.
@@ -86,8 +88,20 @@ impl Engine {
     /// `name` is what the text belongs to, for messages (a path on the minion); `file` is where it was written.
     pub fn render_text(&self, text: &str, name: &str, file: &str, cx: &RenderCx) -> Result<String, Diagnostic> {
         let head = format!("Unable to render {name}: ");
-        let template = lower::compile(file, text).map_err(|error| syntax_fail(*error).diagnostic(&head))?;
-        self.run(Arc::new(template), cx, &head)
+        let template = self.parsed(file, text).map_err(|fail| fail.diagnostic(&head))?;
+        self.run(template, cx, &head)
+    }
+
+    /// Returns the template of a text, the one that was made before if the text is still the same.
+    fn parsed(&self, file: &str, text: &str) -> R<Arc<Template>> {
+        let kept = self.shared.texts.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(file).cloned();
+        if let Some(template) = kept.filter(|template| *template.source == *text) {
+            return Ok(template);
+        }
+        let template = self.compile(file, text)?;
+        let mut texts = self.shared.texts.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        texts.insert(file.to_owned(), template.clone());
+        Ok(template)
     }
 
     fn run(&self, template: Arc<Template>, cx: &RenderCx, head: &str) -> Result<String, Diagnostic> {
@@ -207,8 +221,10 @@ fn normal(path: &str) -> Option<String> {
 pub(crate) fn read(path: &Path) -> Result<String, String> {
     let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
     let text = String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
-        format!("it is not UTF-8 (line {line})")
+        let at = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1;
+        let byte = error.as_bytes().get(at).copied().unwrap_or_default();
+        format!("it is not UTF-8 (byte {byte:#04x} in line {line}): save it as UTF-8, for example with iconv")
     })?;
     Ok(text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned))
 }
@@ -225,5 +241,12 @@ pub(crate) fn with_newline(mut out: String, source: &str) -> String {
 pub(crate) fn syntax_fail(error: lower::SyntaxError) -> Box<Fail> {
     let at = error.at;
     let line = error.template.pos(at).line;
-    Fail::new(Kind::Syntax, format!("{}; line {line}", error.message)).place(&Arc::new(error.template), at)
+    let block = blocks::at_fault(&error.template.source, &error.message, at);
+    let template = Arc::new(error.template);
+    let message = block.as_ref().map_or(error.message, |block| block.message.clone());
+    let mut fail = Fail::new(Kind::Syntax, format!("{message}; line {line}")).place(&template, at);
+    if let Some((start, tag)) = block.and_then(|block| block.open) {
+        fail.chain.push((template, start, format!("this `{tag}` is still open")));
+    }
+    fail
 }

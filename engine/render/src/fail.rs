@@ -83,8 +83,11 @@ impl Fail {
         }
         // A deep recursion shows its two ends.
         let hops = self.chain.len();
+        let mut last: Option<(&Arc<Template>, u32)> = None;
         for (i, (template, at, text)) in self.chain.iter().enumerate() {
-            if hops > 12 && (6..hops - 6).contains(&i) {
+            let again = last.is_some_and(|(before, place)| Arc::ptr_eq(before, template) && place == *at);
+            last = Some((template, *at));
+            if again || hops > 12 && (6..hops - 6).contains(&i) {
                 continue;
             }
             diagnostic = diagnostic.at(template.span(*at), text.clone());
@@ -102,6 +105,16 @@ impl Fail {
 
 fn word_len(template: &Template, at: u32) -> usize {
     let rest = template.source.get(at as usize..).unwrap_or_default();
+    let rest = rest.lines().next().unwrap_or_default();
+    let closed = |from: usize, end: char| rest.get(from..)?.find(end).map(|i| rest[..from + i + 1].chars().count());
+    let whole = match rest.chars().next() {
+        Some(quote @ ('"' | '\'')) => closed(1, quote),
+        Some('[') => closed(1, ']'),
+        _ => None,
+    };
+    if let Some(whole) = whole {
+        return whole;
+    }
     rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').count().max(1)
 }
 
@@ -132,8 +145,24 @@ pub fn undefined(undef: &Undef) -> Box<Fail> {
             keys.iter().filter_map(Val::as_str).map(Arc::from).chain(methods).collect()
         }
     };
-    fail.hints.extend(corpus_core::suggest::did_you_mean(&undef.name, near.iter().map(|n| &**n)));
+    let hint = corpus_core::suggest::did_you_mean(&undef.name, near.iter().map(|n| &**n));
+    fail.hints.extend(hint.or_else(|| match &undef.near {
+        Near::Of(Val::Dict(dict)) => keys_there(&dict.keys()),
+        _ => None,
+    }));
     fail
+}
+
+/// Names the keys of a dict that has not the one asked for.
+fn keys_there(keys: &[Val]) -> Option<String> {
+    const SHOWN: usize = 8;
+    let names: Vec<String> = keys.iter().filter_map(Val::as_str).take(SHOWN).map(|key| format!("`{key}`")).collect();
+    let more = if keys.len() > SHOWN { ", …" } else { "" };
+    let default = "`.get(key, default)` does without it";
+    Some(match names.is_empty() {
+        true => format!("the dict is empty; {default}"),
+        false => format!("the keys there are {}{more}; {default}", names.join(", ")),
+    })
 }
 
 /// Refuses an undefined value.

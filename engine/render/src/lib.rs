@@ -3,6 +3,7 @@
 
 mod access;
 mod args;
+mod blocks;
 mod calls;
 mod checks;
 mod engine;

@@ -1,6 +1,6 @@
 //! Operators, comparison, subscripts and slices, with Python's rules and Python's words when they refuse.
 
-use crate::fail::{R, defined, err};
+use crate::fail::{Fail, Kind, R, defined, err};
 use crate::percent;
 use crate::tree::{Cmp, Op};
 use crate::value::{Obj, Val, equal, number, order};
@@ -185,7 +185,10 @@ pub fn iterate(value: &Val) -> R<Vec<Val>> {
     defined(value)?;
     match value.iterate() {
         Some(items) => Ok(items),
-        None => err(format!("'{}' object is not iterable", value.type_name())),
+        None => {
+            let fail = Fail::new(Kind::Error, format!("'{}' object is not iterable", value.type_name()));
+            Err(if matches!(value, Val::None) { fail.hint("`… or []` stands for nothing") } else { fail })
+        }
     }
 }
 

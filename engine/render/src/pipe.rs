@@ -158,7 +158,7 @@ fn run(
             Node::from_value(&value, Pos::new(1, 1))
         }
         _ => yaml::parse(&rendered.text)
-            .map_err(|error| data_error(&rendered, head, error.pos, &error.message, &error.hints))?,
+            .map_err(|error| yaml_error(&rendered, head, &error))?,
     };
     Ok(rendered)
 }
@@ -169,6 +169,23 @@ fn strip_shebang(text: &str) -> String {
         Some(rest) => rest[rest.find('\n').unwrap_or(rest.len())..].to_owned(),
         None => text.to_owned(),
     }
+}
+
+/// Tells of a mistake of YAML; where the reader gave up at the end of the text, its place is where it began.
+fn yaml_error(rendered: &RenderedSls, head: &str, error: &yaml::YamlError) -> Diagnostic {
+    let message = match error.salt_text() {
+        tab if tab == "Illegal tab character" => tab,
+        _ => error.message.clone(),
+    };
+    let line = |pos: Pos| rendered.text.lines().nth(pos.line.saturating_sub(1) as usize);
+    let ended = line(error.pos).is_none();
+    let start = error.related.first().filter(|_| ended).map(|(pos, _)| *pos);
+    let mut diagnostic = data_error(rendered, head, start.unwrap_or(error.pos), &message, &error.hints);
+    // `while parsing …` only names the construct around; where a key stood first is news.
+    for (pos, text) in error.related.iter().filter(|(_, text)| !text.starts_with("while ")) {
+        diagnostic = diagnostic.at(rendered.locate(*pos), text.clone());
+    }
+    diagnostic.with_excerpts(&|file, line| rendered.source_line(file, line))
 }
 
 fn data_error(rendered: &RenderedSls, head: &str, pos: Pos, message: &str, hints: &[String]) -> Diagnostic {

@@ -96,7 +96,9 @@ impl<'a> Ground<'a> {
                     attempts.push(retry::attempt(calls, outcome.result, &outcome.comment));
                     let pause = retry.pause();
                     tracing::info!(id = %low.id, seconds = pause.as_secs(), "The state will be run again.");
-                    std::thread::sleep(pause);
+                    if self.cancelled_within(pause) {
+                        break;
+                    }
                     waited += pause;
                     (outcome, skip_watch) = self.once(low, way, around);
                     calls += 1;
@@ -107,6 +109,20 @@ impl<'a> Ground<'a> {
         }
         let took = clock.elapsed().max(waited);
         Called { outcome, skip_watch, watched: way == Way::Watch, start, duration_ms: milliseconds(took), calls }
+    }
+
+    /// Waits; true as soon as the run is to stop.
+    fn cancelled_within(&self, pause: Duration) -> bool {
+        let end = Instant::now() + pause;
+        loop {
+            if self.runner.source.cancelled() {
+                return true;
+            }
+            match end.saturating_duration_since(Instant::now()) {
+                Duration::ZERO => return false,
+                left => std::thread::sleep(left.min(Duration::from_millis(100))),
+            }
+        }
     }
 
     fn once(&self, low: &LowChunk, way: Way, around: &Around) -> (Outcome, bool) {

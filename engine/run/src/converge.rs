@@ -3,7 +3,7 @@
 
 use corpus_core::overlay::{self, Overlay};
 use corpus_core::state::Planned;
-use corpus_core::{Act, Command, Effect, Map, Observed, Plan, PlanCx, Prediction, Settled, StateError, Step, Value};
+use corpus_core::{Act, Call, Command, Effect, Map, Observed, Plan, PlanCx, Prediction, Settled, StateError, Step, Value};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How a plan is carried out.
@@ -127,15 +127,21 @@ impl Converge<'_, '_> {
     fn apply(&self, plan: &Plan, host: &dyn Act, verify: bool) -> Outcome {
         let mut seen = Vec::with_capacity(plan.steps.len());
         for (n, step) in plan.steps.iter().enumerate() {
-            match host.perform(&step.effect) {
+            let performed = match &step.effect {
+                Effect::Call { fun, args, kwargs } => self.call(fun, args, kwargs),
+                effect => host.perform(effect).map_err(|error| error.to_string()),
+            };
+            match performed {
                 Ok(observed) => {
                     let failure = observed.output().filter(|out| step.must_succeed && (out.timed_out || !out.ok()));
                     if let (Some(output), Effect::Exec(command)) = (failure, &step.effect) {
-                        return self.broken_off(plan, n, command_failed(command, output));
+                        let why = command_failed(command, output);
+                        seen.push(observed);
+                        return self.judged(plan, &seen).unwrap_or_else(|| self.broken_off(plan, n, why));
                     }
                     seen.push(observed);
                 }
-                Err(error) => return self.broken_off(plan, n, error.to_string()),
+                Err(error) => return self.broken_off(plan, n, error),
             }
         }
         let done = |result: bool, changes: Map, comment: String| Outcome {
@@ -192,6 +198,20 @@ impl Converge<'_, '_> {
     }
 
     /// Makes the record of a plan whose n-th step failed: what was done before it is claimed, nothing else.
+    /// Calls an execution function that a plan names: functions are the run's, not the machine's.
+    fn call(&self, fun: &str, args: &[Value], kwargs: &[(String, Value)]) -> Result<Observed, String> {
+        let mut call = Call::new(fun, args.to_vec());
+        call.kwargs = kwargs.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
+        self.cx.caller.call(&call).map(Observed::Returned).map_err(|error| error.to_string())
+    }
+
+    /// Lets the state say in its own words why a step of it failed, if it has any.
+    fn judged(&self, plan: &Plan, seen: &[Observed]) -> Option<Outcome> {
+        let settled = self.settle(plan, seen).ok().filter(|settled| !settled.result)?;
+        let (changes, comment) = (settled.changes, settled.comment);
+        Some(Outcome { result: Some(false), changes, comment, acts: true, error: true, ..Outcome::default() })
+    }
+
     fn broken_off(&self, plan: &Plan, n: usize, why: String) -> Outcome {
         let mut outcome = Outcome::failed(why);
         if n == 0 {

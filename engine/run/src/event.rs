@@ -5,17 +5,21 @@ use corpus_core::{ChunkReport, Event, Map, Value, python};
 
 /// Sends the event of a decided chunk, if it is to have one.
 pub(crate) fn of_chunk(runner: &Runner<'_>, fire_event: Option<&Value>, record: &ChunkReport, total: usize) {
-    let mut data: Map = [("ret", Value::map(record.to_salt()))].into_iter().collect();
     let (jid, id) = (&runner.options.jid, &runner.data.id);
+    let mut len = None;
     let tag = match fire_event {
         Some(Value::Bool(true)) => tagify(&["state_result", jid, id, &python::str(&record.name)]),
         Some(Value::Str(text)) => tagify(&["state_result", jid, id, text]),
         _ if runner.data.opts.get("state_events").is_some_and(Value::truthy) => {
-            data.insert("len", total);
+            len = Some(total);
             tagify(&["job", jid, "prog", id, &record.run_num.to_string()])
         }
         _ => return,
     };
+    let mut data: Map = [("ret", Value::map(record.to_salt()))].into_iter().collect();
+    if let Some(len) = len {
+        data.insert("len", len);
+    }
     fire(runner, tag, Value::map(data));
 }
 

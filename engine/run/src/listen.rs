@@ -10,7 +10,10 @@ impl Walk<'_, '_> {
     /// Calls the `mod_watch` of every listener that heard a change. Salt does so even after a hard failure.
     pub(crate) fn listeners(&mut self) {
         let chunks = &self.ground.low.chunks;
-        self.stop = false;
+        self.stop = self.ground.runner.source.cancelled();
+        if self.stop {
+            return;
+        }
         let mut errors: Vec<&(String, String)> = vec![];
         for (i, low) in chunks.iter().enumerate() {
             let listens = || low.requisites.iter().filter(|r| r.kind == RequisiteKind::Listen);

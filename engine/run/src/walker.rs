@@ -127,6 +127,10 @@ impl<'s, 'e> Walk<'s, 'e> {
             }
         }
         for i in 0..self.ground.low.chunks.len() {
+            self.stop |= self.ground.runner.source.cancelled();
+            if self.stop {
+                break;
+            }
             self.land();
             self.wake(false);
             self.step(i, false);
@@ -292,7 +296,7 @@ impl<'s, 'e> Walk<'s, 'e> {
         let low = &self.ground.low.chunks[i];
         (runner.events)(Event::Finished(Box::new(decided.record.clone())));
         event::of_chunk(runner, low.args.get("fire_event"), &decided.record, self.ground.low.chunks.len());
-        self.stop |= self.fails_hard(low, &decided.record);
+        self.stop |= self.fails_hard(low, &decided.record) || runner.source.cancelled();
         self.decided[i] = Some(decided);
     }
 

@@ -2,7 +2,8 @@
 //! digest, and otherwise takes it in on its standard input. The second run is one exec and no upload.
 //!
 //! What is on the machine is trusted by these checks: the directory is a real one, ours, closed to others; the
-//! program's name is its digest, its size is right, and it is ours. A program that arrives is hashed there,
+//! program's name is its digest, its size is right, and it is ours. Nothing about the directory is mended: what is
+//! not as we make it was made by somebody else. A program that arrives is hashed there,
 //! before it is run and before it gets its name.
 
 use crate::session::{Pipe, Session};
@@ -30,7 +31,8 @@ const SCRIPT: &str = concat!(
     r#"if [ -L "$d" ]; then fail trust it is a symbolic link; fi; "#,
     r#"[ -d "$d" ] || fail trust it is not a directory; "#,
     r#"[ -O "$d" ] || fail trust it belongs to another user; "#,
-    r#"chmod 700 "$d"; say NEED "$m"; "#,
+    r#"set -- $(LC_ALL=C ls -ldn "$d"); case $1 in drwx------|drwx------.|drwx--S---|drwx--S---.) ;; "#,
+    r#"*) fail trust "it is open to others ($1)";; esac; say NEED "$m"; "#,
     r#"e=$({ head -c "$z" > "$t"; } 2>&1) || fail write "$e"; "#,
     r#"set -- $(wc -c < "$t"); [ "$1" = "$z" ] || fail digest "$1 of $z bytes came"; "#,
     r#"if command -v sha256sum >/dev/null 2>&1; then h=$(sha256sum "$t"); "#,
@@ -93,7 +95,10 @@ impl Session {
             let Some(line) = marker(&mut pipe)? else { return Err(not_started(&mut pipe, &self.host)) };
             let (word, rest) = line.split_once(' ').unwrap_or((&line, ""));
             match word {
-                "RUN" => return Ok(pipe),
+                "RUN" => {
+                    pipe.read.for_ever();
+                    return Ok(pipe);
+                }
                 "NEED" if !uploaded => {
                     uploaded = true;
                     upload(&mut pipe, binaries, rest)?;

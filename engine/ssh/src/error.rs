@@ -73,6 +73,8 @@ pub enum SshError {
     Sudo { why: String },
     #[error("the minion could not be started (status {}): {said}", .code.map_or("unknown".to_owned(), |c| c.to_string()))]
     Start { code: Option<i32>, said: String },
+    #[error("interrupted before the machine was reached: nothing was done")]
+    Interrupted,
     #[error("lost the connection: {0}")]
     Lost(String),
 }

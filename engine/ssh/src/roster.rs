@@ -2,7 +2,7 @@
 //! and read elsewhere; here its data becomes [`Host`]s, and mistakes become diagnostics.
 
 use corpus_core::suggest::did_you_mean;
-use corpus_core::{Diagnostic, Map, Span, Value};
+use corpus_core::{Diagnostic, Map, Node, Pos, Span, Value};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -81,20 +81,22 @@ const NOT_BUILT: &[&str] = &["ssh_pre_flight", "ssh_pre_flight_args", "remote_po
 impl Roster {
     /// Reads the roster's data; `file` is for messages. Mistakes are collected, and usable hosts returned
     /// beside them. `defaults` are Salt's `roster_defaults`.
-    pub fn parse(data: &Value, file: &str, defaults: &Map) -> (Self, Vec<Diagnostic>) {
+    pub fn parse(data: &Node, file: &str, defaults: &Map) -> (Self, Vec<Diagnostic>) {
         let mut roster = Self::default();
         let mut notes = Vec::new();
-        match data {
-            Value::Null => {}
-            Value::Map(entries) => {
-                for (id, entry) in entries.iter() {
-                    let mut reader = Reader { file, id: corpus_core::python::str(id), notes: &mut notes };
-                    roster.hosts.extend(reader.host(entry, defaults));
+        match data.as_map() {
+            None if data.is_null() => {}
+            Some(entries) => {
+                for (id, entry) in entries {
+                    let own = entry.as_map().unwrap_or_default();
+                    let id_text = corpus_core::python::str(&id.to_value());
+                    let mut reader = Reader { file, id: id_text, pos: id.pos, own, notes: &mut notes };
+                    roster.hosts.extend(reader.host(&entry.to_value(), defaults));
                 }
             }
-            other => notes.push(
-                Diagnostic::error(format!("a roster is a mapping of minion ids, this is a {}", other.type_name()))
-                    .at(Span { file: file.into(), line: 0, col: 0 }, "")
+            None => notes.push(
+                Diagnostic::error(format!("a roster is a mapping of minion ids, this is a {}", data.type_name()))
+                    .at(Span::new(file, data.pos), "")
                     .hint("write each machine as `id:` with an indented `host: address`"),
             ),
         }
@@ -110,13 +112,21 @@ impl Roster {
 struct Reader<'a> {
     file: &'a str,
     id: String,
+    /// Where the entry begins, and what it says itself.
+    pos: Pos,
+    own: &'a [(Node, Node)],
     notes: &'a mut Vec<Diagnostic>,
 }
 
 impl Reader<'_> {
-    fn note(&mut self, diagnostic: Diagnostic) {
-        let span = Span { file: self.file.into(), line: 0, col: 0 };
-        self.notes.push(diagnostic.at(span, format!("in the entry of `{}`", self.id)));
+    /// Tells of a mistake at a key, or at the entry if the key came from the defaults.
+    fn note(&mut self, key: &str, diagnostic: Diagnostic) {
+        let own = self.own.iter().find(|(k, _)| corpus_core::python::str(&k.to_value()) == key);
+        let span = Span::new(self.file, own.map_or(self.pos, |(key, _)| key.pos));
+        let from_defaults = !key.is_empty() && own.is_none();
+        let where_from = if from_defaults { " (from roster_defaults)" } else { "" };
+        let len = own.map_or(self.id.as_str(), |_| key).chars().count();
+        self.notes.push(diagnostic.at(span, format!("in the entry of `{}`{where_from}", self.id)).len(len));
     }
 
     fn host(&mut self, entry: &Value, defaults: &Map) -> Option<Host> {
@@ -128,7 +138,8 @@ impl Reader<'_> {
             Value::Null => {}
             other => {
                 let kind = other.type_name();
-                self.note(Diagnostic::error(format!("roster entry `{}` must be a mapping, found a {kind}", self.id)));
+                let wrong = format!("roster entry `{}` must be a mapping, found a {kind}", self.id);
+                self.note("", Diagnostic::error(wrong));
                 return None;
             }
         }
@@ -162,12 +173,20 @@ impl Reader<'_> {
     fn check_key(&mut self, key: &str) {
         if NOT_BUILT.contains(&key) {
             self.note(
+                key,
                 Diagnostic::error(format!("roster key `{key}` is not built yet"))
                     .hint("remove it, or use salt-ssh for this host"),
             );
         } else if !KNOWN.contains(&key) && !IGNORED.contains(&key) {
-            let hint = did_you_mean(key, KNOWN.iter().copied());
-            self.note(Diagnostic::warning(format!("unknown roster key `{key}`")).maybe_hint(hint));
+            let message = format!("unknown roster key `{key}`");
+            // Salt lets people keep keys of their own here; what looks like a slip would send us to another machine.
+            self.note(
+                key,
+                match did_you_mean(key, KNOWN.iter().copied()) {
+                    Some(hint) => Diagnostic::error(message).hint(hint),
+                    None => Diagnostic::warning(message),
+                },
+            );
         }
     }
 
@@ -175,7 +194,7 @@ impl Reader<'_> {
         match all.get(key)? {
             Value::Null => None,
             Value::List(_) | Value::Map(_) => {
-                self.note(Diagnostic::error(format!("roster key `{key}` must be text")));
+                self.note(key, Diagnostic::error(format!("roster key `{key}` must be text")));
                 None
             }
             other => Some(corpus_core::python::str(other)),
@@ -187,9 +206,8 @@ impl Reader<'_> {
         let number = value.as_int().or_else(|| value.as_str()?.trim().parse().ok());
         if number.is_none_or(|n| n < from || n > to) {
             let shown = corpus_core::python::str(value);
-            self.note(Diagnostic::error(format!(
-                "roster key `{key}` must be a number from {from} to {to}, not `{shown}`"
-            )));
+            let wrong = format!("roster key `{key}` must be a number from {from} to {to}, not `{shown}`");
+            self.note(key, Diagnostic::error(wrong));
             return None;
         }
         number
@@ -204,7 +222,7 @@ impl Reader<'_> {
         };
         let umask = parsed.filter(|bits| *bits <= 0o777);
         if umask.is_none() {
-            self.note(Diagnostic::error("roster key `cmd_umask` must be octal, for example '077'"));
+            self.note("cmd_umask", Diagnostic::error("roster key `cmd_umask` must be octal, for example '077'"));
         }
         umask
     }
@@ -215,7 +233,8 @@ impl Reader<'_> {
             Some(Value::Map(map)) => (**map).clone(),
             Some(other) => {
                 let kind = other.type_name();
-                self.note(Diagnostic::error(format!("roster key `{key}` must be a mapping, found a {kind}")));
+                let wrong = format!("roster key `{key}` must be a mapping, found a {kind}");
+                self.note(key, Diagnostic::error(wrong));
                 Map::new()
             }
         }
@@ -227,7 +246,7 @@ impl Reader<'_> {
             Some(Value::List(items)) => items.iter().map(corpus_core::python::str).collect(),
             Some(Value::Str(one)) => vec![one.to_string()],
             Some(_) => {
-                self.note(Diagnostic::error("roster key `ssh_options` must be a list of `Name=value`"));
+                self.note("ssh_options", Diagnostic::error("roster key `ssh_options` must be a list of `Name=value`"));
                 return vec![];
             }
         };
@@ -235,12 +254,16 @@ impl Reader<'_> {
         for word in words {
             match word.split_once('=') {
                 Some((name, value)) => out.push((name.trim().to_owned(), value.trim().to_owned())),
-                None => self.note(Diagnostic::error(format!("ssh option `{word}` must be written `Name=value`"))),
+                None => {
+                    let wrong = format!("ssh option `{word}` must be written `Name=value`");
+                    self.note("ssh_options", Diagnostic::error(wrong));
+                }
             }
         }
         for (name, _) in &out {
             if !crate::config::is_known(name) {
-                self.note(Diagnostic::warning(format!("ssh option `{name}` is not built and has no effect")));
+                let idle = format!("ssh option `{name}` is not built and has no effect");
+                self.note("ssh_options", Diagnostic::warning(idle));
             }
         }
         out

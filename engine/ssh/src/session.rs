@@ -8,6 +8,7 @@ use corpus_core::Output;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -15,6 +16,10 @@ use tokio::time::timeout;
 
 /// How long the other side may take to receive one piece, before it is given up.
 const STALL: Duration = Duration::from_secs(120);
+/// How long the machine may say nothing while the minion is being started.
+const START: Duration = Duration::from_secs(120);
+/// How often the waiting for a connection looks whether it is to end.
+const GLANCE: Duration = Duration::from_millis(100);
 /// How much of a program's standard error is kept for messages.
 const SAID: usize = 16 * 1024;
 
@@ -37,6 +42,8 @@ pub struct SshOptions {
     pub user: Option<String>,
     /// How long to wait for a connection, unless the roster or the configuration says.
     pub timeout: Duration,
+    /// Ends the waiting for connections when it is set.
+    pub interrupt: Arc<AtomicBool>,
 }
 
 impl Default for SshOptions {
@@ -50,6 +57,7 @@ impl Default for SshOptions {
             agent: std::env::var("SSH_AUTH_SOCK").ok().filter(|path| !path.is_empty()),
             user: None,
             timeout: Duration::from_secs(10),
+            interrupt: Arc::default(),
         }
     }
 }
@@ -78,8 +86,21 @@ impl Ssh {
         let Some(runtime) = &self.runtime else { return Err(SshError::Lost("shut down".into())) };
         let route = route::plan(host, &self.options, &self.config)?;
         // On the shared threads, so that many callers' connections proceed side by side.
-        let task = runtime.spawn(async move { connect::connect(&route).await });
-        let connections = runtime.block_on(task).map_err(|error| SshError::Lost(error.to_string()))??;
+        let mut task = runtime.spawn(async move { connect::connect(&route).await });
+        let done = runtime.block_on(async {
+            loop {
+                match timeout(GLANCE, &mut task).await {
+                    Ok(done) => return Some(done),
+                    Err(_) if self.options.interrupt.load(Ordering::Relaxed) => return None,
+                    Err(_) => {}
+                }
+            }
+        });
+        let Some(done) = done else {
+            task.abort();
+            return Err(SshError::Interrupted);
+        };
+        let connections = done.map_err(|error| SshError::Lost(error.to_string()))??;
         Ok(Session { host: host.clone(), line: Arc::new(Line { connections, handle: runtime.handle().clone() }) })
     }
 }
@@ -133,6 +154,7 @@ impl Session {
                 at: 0,
                 end: end.clone(),
                 write: write.clone(),
+                patience: Some(START),
             },
             write: PipeWriter { line: self.line.clone(), write },
             end,
@@ -142,6 +164,7 @@ impl Session {
     /// Runs a shell's line and waits for it (`-r`).
     pub fn exec(&self, command: &str, stdin: &[u8]) -> Result<Output, SshError> {
         let Pipe { mut read, mut write, end } = self.spawn(command)?;
+        read.for_ever();
         let input = stdin.to_vec();
         // Beside the reading: a program may answer before it has read everything.
         let writer = std::thread::spawn(move || {
@@ -185,12 +208,18 @@ pub(crate) struct End {
     pub stderr: Vec<u8>,
     pub eof: bool,
     pub closed: bool,
+    /// Nothing came for longer than could be waited.
+    pub silent: bool,
 }
 
 impl End {
     /// Returns what it said, as one line.
     pub(crate) fn said(&self) -> String {
-        String::from_utf8_lossy(&self.stderr).trim().to_owned()
+        let said = String::from_utf8_lossy(&self.stderr).trim().to_owned();
+        match self.silent {
+            true => format!("no sign of life for {} seconds {said}", START.as_secs()).trim().to_owned(),
+            false => said,
+        }
     }
 }
 
@@ -202,19 +231,33 @@ pub struct PipeReader {
     at: usize,
     end: Arc<Mutex<End>>,
     write: Arc<ChannelWriteHalf<client::Msg>>,
+    /// How long to wait for bytes; the wire has a patience of its own.
+    patience: Option<Duration>,
 }
 
 impl PipeReader {
+    /// Waits for bytes as long as it takes.
+    pub(crate) fn for_ever(&mut self) {
+        self.patience = None;
+    }
+
     /// Waits for bytes; false at the end.
     fn fill(&mut self) -> bool {
-        let Self { line, read, have, at, end, .. } = self;
+        let Self { line, read, have, at, end, patience, .. } = self;
         line.handle.block_on(async {
             loop {
                 if lock(end).closed {
                     return false;
                 }
-                let message = read.wait().await;
+                let message = match patience {
+                    Some(limit) => timeout(*limit, read.wait()).await,
+                    None => Ok(read.wait().await),
+                };
                 let mut end = lock(end);
+                let Ok(message) = message else {
+                    (end.closed, end.silent) = (true, true);
+                    return false;
+                };
                 match message {
                     Some(ChannelMsg::Data { data }) => {
                         have.clear();

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests count as tests")]
 
-use corpus_core::{Map, Value};
+use corpus_core::{Map, Node, Pos, Value};
 use corpus_ssh::Roster;
 use corpus_ssh::config::ClientConfig;
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ fn a_roster_is_read_as_salt_reads_it() {
             ]),
         ),
     ]);
-    let (roster, notes) = Roster::parse(&data, "/etc/salt/roster", &defaults);
+    let (roster, notes) = Roster::parse(&Node::from_value(&data, Pos::new(1, 1)), "/etc/salt/roster", &defaults);
     let shown: Vec<_> =
         roster.hosts.iter().map(|h| (h.id.as_str(), h.host.as_str(), h.user.as_deref(), h.port)).collect();
     assert_eq!(
@@ -90,11 +90,11 @@ fn mistakes_in_a_roster_are_all_told() {
         (vec!["a"].into(), "a roster is a mapping of minion ids, this is a list", ""),
     ];
     for (data, message, hint) in cases {
-        let (_, notes) = Roster::parse(data, "roster", &Map::new());
+        let (_, notes) = Roster::parse(&Node::from_value(data, Pos::new(3, 5)), "roster", &Map::new());
         assert_eq!(notes.len(), 1, "{message}: {notes:?}");
         assert_eq!(notes[0].message, *message);
         assert!(hint.is_empty() || notes[0].hints == [*hint], "{notes:?}");
-        assert!(notes[0].to_text(None).contains("--> roster"));
+        assert!(notes[0].to_text(None).contains("--> roster:3:5"));
     }
 }
 

@@ -22,6 +22,10 @@ pub(crate) enum Down {
         ask: u32,
         answer: Answer,
     },
+    /// The run of this request is to stop after the state at hand.
+    Cancel {
+        id: u32,
+    },
     /// The report of this run has arrived and need not be kept.
     Got {
         jid: String,

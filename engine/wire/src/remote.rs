@@ -14,6 +14,9 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// How often a waiting run looks whether it is to be stopped.
+const GLANCE: Duration = Duration::from_millis(100);
+
 /// How patient a [`Remote`] is.
 #[derive(Clone, Debug)]
 pub struct RemoteOptions {
@@ -116,10 +119,10 @@ impl Remote {
 
     fn simple(&self, op: Op) -> Result<Reply, WireError> {
         let pending = self.ask(op)?;
-        match pending.next()? {
-            Up::Reply { reply: Reply::Busy(busy), .. } => Err(WireError::Busy(busy)),
-            Up::Reply { reply: Reply::Failed(why), .. } => Err(WireError::Failed(why)),
-            Up::Reply { reply, .. } => Ok(reply),
+        match pending.next(&|| false)? {
+            Some(Up::Reply { reply: Reply::Busy(busy), .. }) => Err(WireError::Busy(busy)),
+            Some(Up::Reply { reply: Reply::Failed(why), .. }) => Err(WireError::Failed(why)),
+            Some(Up::Reply { reply, .. }) => Ok(reply),
             _ => Err(confused()),
         }
     }
@@ -164,8 +167,14 @@ impl Minion for Remote {
         let mut pending = self.ask(Op::Run(Box::new(request.clone())))?;
         let of = u32::try_from(request.low.chunks.len()).unwrap_or(u32::MAX);
         let mut sent: Vec<ChunkReport> = Vec::new();
+        let mut told = false;
         loop {
-            match pending.next()? {
+            let Some(next) = pending.next(&|| !told && up.cancelled())? else {
+                told = true;
+                pending.send(&Down::Cancel { id: pending.id })?;
+                continue;
+            };
+            match next {
                 Up::Events { events, .. } => {
                     for event in events {
                         match &event {
@@ -204,6 +213,11 @@ impl Minion for Remote {
             _ => Err(confused()),
         }
     }
+
+    fn delivered(&self, jid: &str) {
+        // A minion that does not hear it tells of the run again, which is only untidy.
+        let _ = self.sender.send(&Down::Got { jid: jid.to_owned() });
+    }
 }
 
 /// A request whose answers are still to come.
@@ -219,13 +233,16 @@ impl Pending<'_> {
         self.remote.sender.send(message).map_err(|error| self.remote.shared.lost(&error, self.at.clone()))
     }
 
-    /// Waits for what comes next, as long as there are signs of life.
-    fn next(&self) -> Result<Up, WireError> {
+    /// Waits for what comes next, as long as there are signs of life; `None` when `stop` says so.
+    fn next(&self, stop: &dyn Fn() -> bool) -> Result<Option<Up>, WireError> {
         let shared = &self.remote.shared;
         loop {
+            if stop() {
+                return Ok(None);
+            }
             let left = self.remote.silence.saturating_sub(shared.silence());
-            match self.queue.recv_timeout(left.max(Duration::from_millis(10))) {
-                Ok(message) => return Ok(message),
+            match self.queue.recv_timeout(left.clamp(Duration::from_millis(10), GLANCE)) {
+                Ok(message) => return Ok(Some(message)),
                 Err(RecvTimeoutError::Disconnected) => {
                     let over = shared.waiting().over.clone().unwrap_or_else(confused);
                     return Err(over.with(self.at.clone()));

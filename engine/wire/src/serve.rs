@@ -8,7 +8,7 @@ use crate::message::{self, Answer, Down, Op, Question, Reply, Up};
 use crate::minion::{Minion, RunRequest, Upstream};
 use corpus_core::source::TreeEntry;
 use corpus_core::{ChunkReport, Event, FileRef, FileRequest, Map, Source, SourceError, Value};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufReader, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -56,6 +56,7 @@ pub fn serve(
         asks: Mutex::default(),
         next: AtomicU32::new(0),
         lost: AtomicBool::new(false),
+        cancelled: Mutex::default(),
         told: Mutex::default(),
         work: Mutex::default(),
         bell: Condvar::new(),
@@ -89,6 +90,8 @@ struct Server<'a> {
     next: AtomicU32,
     /// Nobody listens any more.
     lost: AtomicBool,
+    /// The requests whose runs are to stop.
+    cancelled: Mutex<HashSet<u32>>,
     /// The grains that the master was told.
     told: Mutex<Map>,
     work: Mutex<Work>,
@@ -119,6 +122,7 @@ impl<'a> Server<'a> {
                         self.minion.set_data(&data)?;
                     }
                     Down::Answer { ask, answer } => self.hand(ask, Incoming::Answer(answer)),
+                    Down::Cancel { id } => _ = lock(&self.cancelled).insert(id),
                     Down::Got { jid } => self.minion.delivered(&jid),
                 },
                 Err(error) if error.kind() == std::io::ErrorKind::InvalidData => return Err(failed(error)),
@@ -352,6 +356,10 @@ impl Source for Asker<'_> {
             Answer::Fire(answer) => answer,
             _ => Err(confused()),
         }
+    }
+
+    fn cancelled(&self) -> bool {
+        lock(&self.server.cancelled).contains(&self.id)
     }
 }
 

@@ -28,7 +28,13 @@ impl EngineRenderer {
 
 fn rendered(sls: RenderedSls) -> Rendered {
     let node = sls.node.clone();
-    Rendered { node, locate: Arc::new(move |pos| sls.locate(pos)) }
+    let sls = Arc::new(sls);
+    let source = sls.clone();
+    Rendered {
+        node,
+        locate: Arc::new(move |pos| sls.locate(pos)),
+        line: Arc::new(move |file, line| source.source_line(file, line)),
+    }
 }
 
 impl PillarRenderer for EngineRenderer {

@@ -11,7 +11,7 @@ mod top;
 pub use engine::EngineRenderer;
 
 use corpus_core::merge::{Strategy, merge};
-use corpus_core::{Data, Diagnostic, Map, Node, Pos, Span, Value};
+use corpus_core::{Data, Diagnostic, Label, Map, Node, Pos, Span, Value};
 use std::sync::Arc;
 
 /// Whose pillar, and under which circumstances.
@@ -47,6 +47,19 @@ pub struct Rendered {
     pub node: Node,
     /// Tells where in the user's file a position of the node is.
     pub locate: Arc<dyn Fn(Pos) -> Span>,
+    /// Returns a line of a template, for excerpts.
+    pub line: Arc<SourceLine>,
+}
+
+/// A file and a line's number to the line.
+pub type SourceLine = dyn Fn(&str, u32) -> Option<Arc<str>>;
+
+impl Rendered {
+    /// Adds the place of a node to a message, with its line.
+    pub(crate) fn show(&self, diagnostic: Diagnostic, node: &Node, text: &str) -> Diagnostic {
+        let len = node.as_str().map_or(0, |text| text.chars().count());
+        diagnostic.at((self.locate)(node.pos), text).len(len).with_excerpts(&*self.line)
+    }
 }
 
 /// Finds and renders the files of the pillar roots.
@@ -90,6 +103,8 @@ struct Run<'a> {
     envs: Vec<String>,
     /// SLS names that may be missing, with their environment.
     ignored: Vec<(String, String)>,
+    /// Where the top files name an environment's SLS, for messages on those that are missing.
+    named_at: Vec<(String, String, Label)>,
     /// Salt's words for what went wrong.
     messages: Vec<String>,
     diagnostics: Vec<Diagnostic>,
@@ -122,7 +137,7 @@ impl<'a> Run<'a> {
             }
         }
         let merge_lists = opts.get("pillar_merge_lists").is_some_and(Value::truthy);
-        Self { request, renderer, strategy, merge_lists, envs, ignored: vec![], messages: vec![], diagnostics }
+        Self { request, renderer, strategy, merge_lists, envs, ignored: vec![], named_at: vec![], messages: vec![], diagnostics }
     }
 
     fn opt(&self, name: &str) -> Option<&Value> {

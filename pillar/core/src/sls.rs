@@ -67,7 +67,9 @@ impl Run<'_> {
                 } else {
                     format!("Rendering SLS '{sls}' failed, render error:\n{}", why.message)
                 };
-                self.fail(message, why);
+                // States and pillar may have files of one name.
+                let words = why.message.replacen("Rendering SLS", "Rendering pillar SLS", 1);
+                self.fail(message, Diagnostic { message: words, ..why });
                 done.insert(sls.to_owned(), None);
                 return None;
             }
@@ -80,7 +82,7 @@ impl Run<'_> {
         let Some(own) = value.as_map() else {
             let message = format!("SLS '{sls}' does not render to a dictionary");
             let found = format!("this is a {}", rendered.node.type_name());
-            self.fail(&message, Diagnostic::error(&message).at((rendered.locate)(rendered.node.pos), found));
+            self.fail(&message, rendered.show(Diagnostic::error(&message), &rendered.node, &found));
             done.insert(sls.to_owned(), None);
             return None;
         };
@@ -98,11 +100,16 @@ impl Run<'_> {
                     Some(known) => known.clone(),
                     None if depth >= MAX_DEPTH => {
                         let message = format!("SLS '{sls}': includes are nested deeper than {MAX_DEPTH} files");
-                        let span = (rendered.locate)(include.node.pos);
-                        self.fail(&message, Diagnostic::error(&message).at(span, ""));
+                        self.fail(&message, rendered.show(Diagnostic::error(&message), &include.node, ""));
                         None
                     }
-                    None => self.sls(&name, env, done, &include.defaults, depth + 1),
+                    None => {
+                        if self.renderer.find(&name, env).is_none() {
+                            let place = rendered.show(Diagnostic::error(""), &include.node, "").labels.into_iter().next();
+                            self.named_at.extend(place.map(|label| (env.to_owned(), name.clone(), label)));
+                        }
+                        self.sls(&name, env, done, &include.defaults, depth + 1)
+                    }
                 };
                 let Some(more) = more.filter(|m| !m.is_empty()) else { continue };
                 merged = self.merge(merged, &under(more, include.key.as_deref()));
@@ -117,7 +124,7 @@ impl Run<'_> {
         let node = rendered.node.get("include")?;
         let Some(items) = node.as_seq() else {
             let message = format!("Include Declaration in SLS '{sls}' is not formed as a list");
-            let diagnostic = Diagnostic::error(&message).at((rendered.locate)(node.pos), "");
+            let diagnostic = rendered.show(Diagnostic::error(&message), node, "");
             self.fail(&message, diagnostic.hint("write `include:` and below it `- name` for each SLS"));
             return None;
         };
@@ -136,7 +143,7 @@ impl Run<'_> {
                 });
             } else {
                 let message = format!("Include Declaration in SLS '{sls}' holds a {}", item.type_name());
-                self.fail(&message, Diagnostic::error(&message).at((rendered.locate)(item.pos), "not an SLS name"));
+                self.fail(&message, rendered.show(Diagnostic::error(&message), item, "not an SLS name"));
             }
         }
         Some(includes)
@@ -169,7 +176,10 @@ impl Run<'_> {
         let hint = suggest::did_you_mean(sls, known.iter().map(String::as_str));
         if self.envs.contains(&env.to_owned()) {
             let message = format!("Specified SLS '{sls}' in environment '{env}' is not available on the salt master");
-            self.fail(&message, Diagnostic::error(&message).maybe_hint(hint));
+            let mut diagnostic = Diagnostic::error(&message).maybe_hint(hint);
+            let named = self.named_at.iter().rev().find(|(e, name, _)| e == env && name == sls);
+            diagnostic.labels.extend(named.map(|(_, _, label)| label.clone()));
+            self.fail(&message, diagnostic);
         } else {
             // Salt says this in its log only; the missing environment is in `_errors` already.
             let message = format!(

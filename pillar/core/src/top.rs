@@ -13,7 +13,8 @@ struct Entry {
     kind: String,
     order: i64,
     names: Vec<String>,
-    whence: Option<corpus_core::Span>,
+    /// A message without words, with the target's place and that of its `match`.
+    whence: Diagnostic,
 }
 
 const MALFORMED: &str = "Error encountered while rendering pillar top file.";
@@ -105,8 +106,7 @@ impl Run<'_> {
         }
         let malformed = |node: &Node, wanted: &str| {
             let message = format!("the pillar top file is malformed: expected {wanted}, found {}", node.type_name());
-            Diagnostic::error(message)
-                .at((rendered.locate)(node.pos), "")
+            rendered.show(Diagnostic::error(message), node, "")
                 .hint("a top file reads `base:`, below it targets, below each a list of SLS names")
         };
         let Some(envs) = rendered.node.as_map() else {
@@ -129,15 +129,22 @@ impl Run<'_> {
                     kind: "compound".into(),
                     order: 0,
                     names: vec![],
-                    whence: Some((rendered.locate)(target.pos)),
+                    whence: rendered.show(Diagnostic::error(""), target, ""),
                 };
                 let mut may_miss = false;
                 for item in items {
                     if let Some(name) = item.as_str() {
                         entry.names.push(name.to_owned());
+                        if self.renderer.find(name, &env).is_none() {
+                            let place = rendered.show(Diagnostic::error(""), item, "").labels.into_iter().next();
+                            self.named_at.extend(place.map(|label| (env.clone(), name.to_owned(), label)));
+                        }
                     }
                     if let Some(kind) = item.get("match") {
                         entry.kind = corpus_core::python::str(&kind.to_value());
+                        if TargetKind::of(&entry.kind).is_none() {
+                            entry.whence = rendered.show(Diagnostic::error(""), kind, "");
+                        }
                     }
                     if let Some(order) = item.get("order").map(Node::to_value) {
                         entry.order =
@@ -175,14 +182,10 @@ impl Run<'_> {
         };
         match target {
             Ok(target) => target.matches(&self.request.data),
-            // Salt logs it and matches nothing; a person wants to know.
+            // Salt logs it and matches nothing: states would run with a part of their pillar.
             Err(why) => {
-                let mut warning =
-                    Diagnostic::warning(format!("{why}; this target of the pillar top file matches nothing"));
-                if let Some(span) = &entry.whence {
-                    warning = warning.at(span.clone(), "");
-                }
-                self.diagnostics.push(warning);
+                let message = format!("pillar top file: target '{}': {why}", entry.target);
+                self.fail(&message, Diagnostic { message: message.clone(), ..entry.whence.clone() });
                 false
             }
         }

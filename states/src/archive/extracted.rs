@@ -138,7 +138,7 @@ impl State for Extracted {
                 None => missing.push(inside),
                 Some(meta)
                     if inside.ends_with('/') != (meta.kind == FileKind::Dir)
-                        && meta.kind != FileKind::Symlink
+                        && !matches!(meta.kind, FileKind::Symlink | FileKind::Other)
                         && !self.force =>
                 {
                     return Err(StateError::failed(format!(

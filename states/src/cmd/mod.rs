@@ -18,6 +18,7 @@ pub struct How<'a> {
     pub timeout: Option<u64>,
     pub bg: bool,
     pub clean_env: bool,
+    pub stdin: Option<&'a str>,
 }
 
 /// Reads `env` in each form that Salt takes: a mapping, a list of mappings, a list of `NAME=value`.
@@ -93,6 +94,7 @@ pub fn prepare(mut command: Command, how: &How<'_>, cx: &PlanCx<'_>) -> Result<C
     command.timeout_s = how.timeout;
     command.background = how.bg;
     command.clean_env = how.clean_env;
+    command.stdin = how.stdin.map(|text| text.as_bytes().to_vec());
     Ok(command)
 }
 
@@ -146,7 +148,7 @@ fn record(output: &Output, line: &str, judge: &Judge<'_>, timeout: Option<u64>) 
         (output.stdout_text().trim_end().to_owned(), output.stderr_text().trim_end().to_owned());
     let mut code = output.code;
     if output.timed_out {
-        stdout = format!("'{line}' : Timed out after {} seconds", timeout.unwrap_or_default());
+        stdout = format!("{line} : Timed out after {} seconds", timeout.unwrap_or_default());
         stderr.clear();
         code = if judge.ignore_timeout { 0 } else { 1 };
     } else if judge.retcodes.contains(&code) || judge.stdout.contains(&stdout) || judge.stderr.contains(&stderr) {

@@ -176,14 +176,16 @@ impl Managed {
         path: &std::path::Path,
     ) -> Result<(Option<Wanted>, Option<u32>, bool), StateError> {
         let mut more = Map::new();
-        more.insert("name", self.name.as_str());
-        more.insert("source", self.source.clone());
-        more.insert("user", self.user.clone());
-        more.insert("group", self.group.clone());
-        more.insert("mode", shared::bits(self.mode).map(Mode::show));
-        let collected = shared::accumulated(cx, path);
-        if !collected.is_empty() {
-            more.insert("accumulator", collected);
+        if self.template.is_some() {
+            more.insert("name", self.name.as_str());
+            more.insert("source", self.source.clone());
+            more.insert("user", self.user.clone());
+            more.insert("group", self.group.clone());
+            more.insert("mode", shared::bits(self.mode).map(Mode::show));
+            let collected = shared::accumulated(cx, path);
+            if !collected.is_empty() {
+                more.insert("accumulator", collected);
+            }
         }
         let template = sources::template(self.template.as_deref(), &self.context, &self.defaults, more)?;
         if let Some(value) = self.contents(cx)? {

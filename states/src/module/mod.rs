@@ -17,8 +17,9 @@ fn pairs(value: &Value) -> Vec<(String, Value)> {
     value.as_map().into_iter().flatten().map(|(key, value)| (python::str(key), value.clone())).collect()
 }
 
-/// Reads the calls of a declaration: `m.f: [arguments]`, or a name with its arguments beside it.
-fn calls(cx: &PlanCx<'_>) -> Vec<Planned> {
+/// Reads the calls of a declaration: `m.f: [arguments]`, or (true: Salt's older way) a name with its arguments
+/// beside it.
+fn calls(cx: &PlanCx<'_>) -> (Vec<Planned>, bool) {
     let given = arguments(cx.low);
     let mut found = vec![];
     for (key, value) in &given {
@@ -38,7 +39,8 @@ fn calls(cx: &PlanCx<'_>) -> Vec<Planned> {
         }
         found.push(Planned { fun, args, kwargs });
     }
-    if found.is_empty() {
+    let legacy = found.is_empty();
+    if legacy {
         let fun = given.get("name").map(python::str).unwrap_or_default();
         let mut kwargs = vec![];
         // `m_name` is the function's own `name`; the declaration's is the function.
@@ -65,41 +67,45 @@ fn calls(cx: &PlanCx<'_>) -> Vec<Planned> {
         };
         found.push(Planned { fun, args, kwargs });
     }
-    found
+    (found, legacy)
 }
 
 /// Plans the calls.
 pub fn plan(cx: &PlanCx<'_>) -> Result<Plan, StateError> {
-    let calls = calls(cx);
+    let (calls, legacy) = calls(cx);
     let missing: Vec<&str> = calls.iter().map(|call| call.fun.as_str()).filter(|fun| !cx.caller.has(fun)).collect();
     if let Some(first) = missing.first() {
         if !first.contains('.') {
             return Err(StateError::failed("No function provided."));
         }
-        return Err(StateError::failed(if calls.len() == 1 {
+        return Err(StateError::failed(if legacy {
             format!("Module function {first} is not available")
+        } else if calls.len() == 1 {
+            format!("Unavailable function: {first}.")
         } else {
             format!("Unavailable functions: {}.", missing.join(", "))
         }));
     }
     let mut plan = Plan::default();
     let names: Vec<String> = calls.iter().map(|call| call.fun.clone()).collect();
-    let (would, did) = if names.len() == 1 {
-        (format!("Module function {} is set to execute", names[0]), format!("Module function {} executed", names[0]))
-    } else {
-        (format!("Functions {} to be executed.", names.join(", ")), String::new())
+    let (would, did) = match names.as_slice() {
+        [name] if legacy => {
+            (format!("Module function {name} is set to execute"), format!("Module function {name} executed"))
+        }
+        [name] => (format!("Function {name} to be executed."), String::new()),
+        _ => (format!("Functions {} to be executed.", names.join(", ")), String::new()),
     };
     for Planned { fun, args, kwargs } in calls {
         plan.changes.insert(fun.as_str(), Value::Null);
         plan.push(Effect::Call { fun, args, kwargs }, vec![Prediction::Opaque]);
     }
-    plan.memo = names.into();
+    plan.memo = [("names", Value::from(names)), ("legacy", legacy.into())].into_iter().collect::<Map>().into();
     Ok(plan.says(would, did))
 }
 
 /// Judges the answers.
 pub fn settle(plan: &Plan, seen: &[Observed]) -> Settled {
-    let names = plan.memo.as_list().unwrap_or_default();
+    let names = plan.memo.get("names").and_then(Value::as_list).unwrap_or_default();
     let (mut changes, mut failures, mut success) = (Map::new(), vec![], vec![]);
     for (name, seen) in names.iter().zip(seen) {
         let Observed::Returned(value) = seen else { continue };
@@ -113,20 +119,21 @@ pub fn settle(plan: &Plan, seen: &[Observed]) -> Settled {
             },
             _ => true,
         };
+        // Salt: of an answer with parts only that it came is told.
+        let text = if value.as_map().is_some() { "Success".to_owned() } else { python::str(value) };
         if good {
-            success.push(format!("{name}: {}", python::str(value)));
+            success.push(format!("{name}: {text}"));
             changes.insert(name, value.clone());
         } else {
             failures.push(format!("'{name}': {}", python::str(value)));
         }
     }
     let result = failures.is_empty();
-    if names.len() == 1 {
-        // Salt: one function's answer stands under `ret`.
-        let value = changes.values().next().cloned();
-        let changes = value.map(|value| [("ret", value)].into_iter().collect()).unwrap_or_default();
-        let comment = if result { plan.did.clone() } else { failures.join(", ") };
-        return Settled { result, changes, comment };
+    if plan.memo.get("legacy").is_some_and(Value::truthy) {
+        // Salt: the answer of the function that `name` names stands under `ret`.
+        let answer = seen.iter().find_map(|seen| if let Observed::Returned(value) = seen { Some(value) } else { None });
+        let changes = answer.map(|value| [("ret", value.clone())].into_iter().collect()).unwrap_or_default();
+        return Settled { result, changes, comment: plan.did.clone() };
     }
     failures.extend(success);
     Settled { result, changes, comment: failures.join(", ") }

@@ -1,6 +1,6 @@
 //! What `mount.*` share: the table of what is mounted, and `/etc/fstab`.
 
-use corpus_core::{Attrs, Content, Effect, PlanCx, StateError};
+use corpus_core::{Attrs, Content, Effect, PlanCx, Prediction, StateError, Value, python};
 use corpus_exec::ask;
 
 /// An entry of either table.
@@ -22,8 +22,22 @@ fn escape(word: &str) -> String {
     word.replace('\\', "\\134").replace(' ', "\\040").replace('\t', "\\011")
 }
 
+/// The fact under which a step foretells which device is mounted at a point; null for none.
+pub fn fact(point: &str, device: Option<&str>) -> Prediction {
+    Prediction::Fact(format!("mount:{point}"), device.into())
+}
+
+/// Returns what is mounted at a point.
+pub fn mounted_at(cx: &PlanCx<'_>, point: &str) -> Result<Option<Entry>, StateError> {
+    match cx.host.predicted(&format!("mount:{point}")) {
+        Some(Value::Null) => Ok(None),
+        Some(device) => Ok(Some(Entry { device: python::str(&device), point: point.into(), ..Entry::default() })),
+        None => Ok(active(cx)?.into_iter().rev().find(|entry| entry.point == point)),
+    }
+}
+
 /// Reads what is mounted.
-pub fn active(cx: &PlanCx<'_>) -> Result<Vec<Entry>, StateError> {
+fn active(cx: &PlanCx<'_>) -> Result<Vec<Entry>, StateError> {
     let text = ask::text(cx.host, "/proc/self/mountinfo")?.unwrap_or_default();
     // 36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue
     Ok(text
@@ -116,13 +130,9 @@ pub fn resolve(cx: &PlanCx<'_>, device: &str) -> String {
 }
 
 fn link(cx: &PlanCx<'_>, path: &str) -> Option<String> {
+    // Links of /dev/disk and /dev/mapper lead to a device that stands in /dev itself.
     let target = cx.host.read_link(path.as_ref()).ok()?;
-    let name = target.file_name()?.to_string_lossy().into_owned();
-    Some(if path.starts_with("/dev/mapper") && target.is_relative() {
-        format!("/dev/{name}")
-    } else {
-        format!("/dev/{name}")
-    })
+    Some(format!("/dev/{}", target.file_name()?.to_string_lossy()))
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ impl State for Mounted {
         let mut plan = Plan::default();
         let (mut would, mut did);
         let device = shared::resolve(cx, &self.device);
-        let have = shared::active(cx)?.into_iter().rev().find(|entry| entry.point == name);
+        let have = shared::mounted_at(cx, name)?;
         if self.mount {
             let same = have.as_ref().is_some_and(|have| {
                 have.device == device
@@ -115,7 +115,10 @@ impl State for Mounted {
                 let mut command =
                     Command::new(["mount", "-t", &self.fstype, "-o", &opts.join(","), &self.device, name]);
                 command.runas.clone_from(&self.user);
-                plan.push(Effect::Exec(command), vec![corpus_core::Prediction::Opaque]);
+                plan.push(
+                    Effect::Exec(command),
+                    vec![shared::fact(name, Some(&self.device)), corpus_core::Prediction::Opaque],
+                );
                 plan.changes.insert("mount", true);
                 would = format!("{name} would be {}mounted", if there { "" } else { "created and " });
                 did = "Target was successfully mounted".to_owned();
@@ -159,7 +162,7 @@ impl State for Mounted {
     /// Salt: a watched change mounts again.
     fn watch(&self, cx: &PlanCx<'_>) -> Result<Plan, StateError> {
         let name = self.name.trim_end_matches('/');
-        if !shared::active(cx)?.iter().any(|entry| entry.point == name) {
+        if shared::mounted_at(cx, name)?.is_none() {
             return self.plan(cx);
         }
         Ok(Plan::default()

@@ -41,11 +41,10 @@ impl State for Unmounted {
         let (mut would, mut did) =
             ("Target was already unmounted".to_owned(), "Target was already unmounted".to_owned());
         let device = self.device.as_ref().map(|device| shared::resolve(cx, device));
-        let mounted = shared::active(cx)?
-            .iter()
-            .any(|entry| entry.point == name && device.as_ref().is_none_or(|device| entry.device == *device));
+        let mounted = shared::mounted_at(cx, name)?
+            .is_some_and(|entry| device.as_ref().is_none_or(|device| entry.device == *device));
         if mounted {
-            plan.push(Effect::Exec(Command::new(["umount", name])), vec![]);
+            plan.push(Effect::Exec(Command::new(["umount", name])), vec![shared::fact(name, None)]);
             plan.changes.insert("umount", true);
             would = format!("Mount point {name} is mounted but should not be");
             did = "Target was successfully unmounted".into();

@@ -21,6 +21,11 @@ pub struct Held {
 
 impl State for Held {
     const NAME: &'static str = "pkg.held";
+    const WATCHES: bool = true;
+
+    fn watch(&self, _: &PlanCx<'_>) -> Result<Plan, StateError> {
+        Err(StateError::failed("pkg.held does not work with the watch requisite"))
+    }
 
     fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan, StateError> {
         let packages = shared::provider(cx)?;

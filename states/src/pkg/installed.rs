@@ -78,6 +78,7 @@ pub struct Installed {
 
 impl State for Installed {
     const NAME: &'static str = "pkg.installed";
+    const WATCHES: bool = true;
     const OPEN: bool = true;
 
     fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan, StateError> {
@@ -101,6 +102,10 @@ impl State for Installed {
         }
         let packages = shared::provider(cx)?;
         let (mut changes, after, failure) = shared::outcome(cx, plan, seen)?;
+        if !plan.did.is_empty() && failure.is_none() {
+            // Only held or let go: every package was there already.
+            return Ok(Settled::as_planned(plan));
+        }
         let wanted = self.asked()?;
         let (mut modified, mut present, mut failed) = (vec![], vec![], vec![]);
         for want in &wanted {

@@ -37,6 +37,7 @@ pub struct Latest {
 
 impl State for Latest {
     const NAME: &'static str = "pkg.latest";
+    const WATCHES: bool = true;
     const OPEN: bool = true;
 
     fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan, StateError> {

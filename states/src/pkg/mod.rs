@@ -76,7 +76,8 @@ pub fn outcome(
     plan: &Plan,
     seen: &[Observed],
 ) -> Result<(Map, Arc<Installed>, Option<String>), StateError> {
-    let after = provider(cx)?.installed(cx.host)?;
+    let names: Vec<String> = plan.changes.keys().map(corpus_core::python::str).collect();
+    let after = installed(cx, &names)?;
     Ok((pkg::difference(&plan.memo, &after), after, failure(plan, seen)))
 }
 
@@ -117,7 +118,10 @@ pub fn plan_removal(cx: &PlanCx<'_>, wanted: &[Wanted], purge: bool) -> Result<P
     for name in &targets {
         plan.changes.insert(name.as_str(), change(&have.version(name).unwrap_or_default(), ""));
     }
-    let predicts: Vec<_> = targets.iter().map(|name| Prediction::Fact(pkg::fact(name), Value::Null)).collect();
+    let predicts: Vec<_> = targets
+        .iter()
+        .map(|name| Prediction::Fact(pkg::fact(name), if purge { false.into() } else { Value::Null }))
+        .collect();
     for (at, command) in packages.remove(&targets, purge).into_iter().enumerate() {
         plan.steps.push(pkg::judged(command, if at == 0 { predicts.clone() } else { vec![] }));
     }
@@ -199,7 +203,8 @@ pub fn plan_hold(
         return Ok(());
     }
     for command in packages.hold(&targets, held)? {
-        plan.push(corpus_core::Effect::Exec(command), vec![]);
+        let fact = |name: &String| Prediction::Fact(pkg::hold_fact(name), held.into());
+        plan.push(corpus_core::Effect::Exec(command), targets.iter().map(fact).collect());
     }
     for name in &targets {
         let (old, new) = if held { ("install", "hold") } else { ("hold", "install") };

@@ -26,6 +26,7 @@ pub struct Purged {
 
 impl State for Purged {
     const NAME: &'static str = "pkg.purged";
+    const WATCHES: bool = true;
     const OPEN: bool = true;
 
     fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan, StateError> {

@@ -26,6 +26,7 @@ pub struct Removed {
 
 impl State for Removed {
     const NAME: &'static str = "pkg.removed";
+    const WATCHES: bool = true;
     const OPEN: bool = true;
 
     fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan, StateError> {

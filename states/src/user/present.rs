@@ -297,8 +297,8 @@ impl Present {
         let home = self.home.as_ref().unwrap_or(&user.home);
         if self.createhome
             && !home.is_empty()
-            && !ask::is_dir(cx.host, home)
-            && !(self.persist_home && to.home.is_some())
+            && !ask::exists(cx.host, home)
+            && (!self.persist_home || to.home.is_none())
         {
             let owner = Attrs { user: Some(Owner::Id(user.uid)), group: Some(Owner::Id(user.gid)), mode: Some(0o755) };
             plan.push(Effect::Mkdir { path: home.into(), attrs: owner }, vec![]);
@@ -370,17 +370,20 @@ impl Present {
 
     fn shadow_steps(&self, have: &Shadow, fresh: bool, plan: &mut Plan) {
         let name = self.name.as_str();
+        let (before, mut after) = (plan.steps.len(), have.clone());
         let unset = matches!(have.passwd.as_str(), "!" | "!!" | "*" | "");
         if let Some(password) = self.password.as_ref().filter(|_| !self.empty_password) {
             // A hash of clear text cannot be compared without hashing it again: only an unset one is replaced.
-            let differs = if self.hash_password { unset } else { have.passwd != *password };
+            let differs = if self.hash_password { unset } else { !have.has_hash(password) };
             if differs && (fresh || unset || self.enforce_password) {
                 plan.steps.push(shadow::set_password(name, password, !self.hash_password));
+                after.passwd = if self.hash_password { "$".into() } else { password.clone() };
                 plan.changes.insert(if fresh { "password" } else { "passwd" }, REDACTED);
             }
         }
         if self.empty_password && (!have.passwd.is_empty() || fresh) {
             plan.steps.push(shadow::delete_password(name));
+            after.passwd.clear();
             plan.changes.insert(
                 if fresh { "password" } else { "empty_password" },
                 if fresh { "".into() } else { Value::Bool(true) },
@@ -388,25 +391,32 @@ impl Present {
         }
         if let Some(lock) = self.password_lock.filter(|lock| *lock != have.passwd.starts_with('!')) {
             plan.steps.push(shadow::lock(name, lock));
+            after.passwd = format!("{}{}", if lock { "!" } else { "" }, after.passwd.trim_start_matches('!'));
             plan.changes.insert("password_lock", lock);
         }
         let mut options = vec![];
         for (key, flag, want, have) in [
-            ("date", "-d", self.date, have.last_change),
-            ("mindays", "-m", self.mindays, have.min),
-            ("maxdays", "-M", self.maxdays, have.max),
-            ("inactdays", "-I", self.inactdays, have.inactive),
-            ("warndays", "-W", self.warndays, have.warn),
-            ("expire", "-E", self.expire, have.expire),
+            ("date", "-d", self.date, &mut after.last_change),
+            ("mindays", "-m", self.mindays, &mut after.min),
+            ("maxdays", "-M", self.maxdays, &mut after.max),
+            ("inactdays", "-I", self.inactdays, &mut after.inactive),
+            ("warndays", "-W", self.warndays, &mut after.warn),
+            ("expire", "-E", self.expire, &mut after.expire),
         ] {
             if let Some(want) = want.filter(|want| *want != have.unwrap_or(-1)) {
                 options.push((flag, want));
+                *have = Some(want);
                 plan.changes.insert(key, want);
             }
         }
         if !options.is_empty() {
             let step: Step = shadow::chage(name, &options);
             plan.steps.push(step);
+        }
+        if plan.steps.len() > before
+            && let Some(last) = plan.steps.last_mut()
+        {
+            last.predicts.push(after.foretell(name));
         }
     }
 }

@@ -163,8 +163,8 @@ pub fn run(case: &Case) -> Result<Compiled, Vec<Diagnostic>> {
     match how {
         "top" => {
             let found = top::top_matches(&tree, &top::TopOptions::default(), &|target, kind| {
-                kind == "compound" && (target == "*" || target == "minion")
-                    || kind == "list" && target.contains("minion")
+                Ok(kind == "compound" && (target == "*" || target == "minion")
+                    || kind == "list" && target.contains("minion"))
             })?;
             corpus_compile::compile_top(&found.matches, &tree, &registry, &opts)
         }

@@ -10,8 +10,11 @@ mod sys;
 use crate::caller::not_found;
 use crate::diagnose::{Failure, Kind, Outcome};
 use crate::session::{PillarFailure, Session, lost};
-use corpus_core::{Call, Data, Event, ExecError, ExecFn, Map, Value};
+use corpus_core::{Call, Data, Event, ExecError, ExecFn, Value};
 use std::sync::Arc;
+
+/// How a function of the master answers.
+pub type Answer = fn(&Call, &Arc<Session>, &Arc<Data>) -> Result<Value, ExecError>;
 
 /// A function that the master answers.
 #[derive(Clone, Copy)]
@@ -19,7 +22,7 @@ pub struct MasterDef {
     pub name: &'static str,
     pub args: &'static str,
     pub doc: &'static str,
-    pub run: fn(&Call, &Arc<Session>, &Arc<Data>) -> Result<Value, ExecError>,
+    pub run: Answer,
 }
 
 const TABLES: &[&[MasterDef]] = &[cp::FNS, pillar::FNS, slsutil::FNS, state::FNS, sys::FNS];
@@ -70,7 +73,7 @@ fn function(error: &ExecError) -> Failure {
 
 /// Works out a minion's data for a call, with its `pillar=`, `saltenv=` and `pillarenv=`.
 fn call_data(session: &Arc<Session>, call: &Call) -> Result<Arc<Data>, Failure> {
-    let over = call.kwargs.get("pillar").and_then(Value::as_map).cloned().unwrap_or_else(Map::new);
+    let over = state::pillar_argument(call)?;
     let saltenv = saltenv(session, call);
     match session.data(&saltenv, pillarenv(session, call).as_deref(), &over) {
         Ok(data) => Ok(Arc::new(data)),
@@ -78,7 +81,7 @@ fn call_data(session: &Arc<Session>, call: &Call) -> Result<Arc<Data>, Failure> 
         // Salt: functions go on with what there is; only a state run stops.
         Err(PillarFailure::Errors(data, errors)) => {
             crate::fileserver::lock(&session.warnings).extend(errors);
-            Ok(Arc::new(data))
+            Ok(Arc::new(*data))
         }
     }
 }

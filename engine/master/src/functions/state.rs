@@ -1,6 +1,6 @@
 //! `state.*`: compile the states of a minion, show them, or have the minion walk them.
 
-use super::{MasterDef, pillarenv, saltenv};
+use super::{Answer, MasterDef, pillarenv, saltenv};
 use crate::diagnose::{Failure, Kind, Outcome};
 use crate::loader::Loader;
 use crate::session::{PillarFailure, Session, lost};
@@ -9,7 +9,7 @@ use crate::{TemplateCaller, fileserver};
 use corpus_compile::top::{Merging, TopMatches, TopOptions};
 use corpus_compile::{CompileOptions, Compiled, SlsLoader};
 use corpus_core::target::{Target, TargetKind};
-use corpus_core::{Call, Data, Diagnostic, Event, ExecError, LowState, Map, RunOptions, Value, python};
+use corpus_core::{Call, Data, Diagnostic, Event, ExecError, LowChunk, LowState, Map, RunOptions, RunReport, Value, python, suggest};
 use corpus_wire::RunRequest;
 use std::sync::Arc;
 
@@ -38,36 +38,67 @@ pub fn runs(fun: &str) -> bool {
     FNS.iter().any(|def| def.name == fun && std::ptr::fn_addr_eq(def.run, not_in_templates as Answer))
 }
 
-/// How a function of the master answers.
-type Answer = fn(&Call, &Arc<Session>, &Arc<Data>) -> Result<Value, ExecError>;
-
 fn not_in_templates(call: &Call, _: &Arc<Session>, _: &Arc<Data>) -> Result<Value, ExecError> {
     Err(ExecError::Failed(format!("{}: a template cannot start a state run", call.fun)))
 }
 
 /// Runs states on one minion.
 pub fn run(session: &Arc<Session>, call: &Call, events: &(dyn Fn(Event) + Sync)) -> Outcome {
-    let over = call.kwargs.get("pillar").and_then(Value::as_map).cloned().unwrap_or_default();
+    let over = match pillar_argument(call) {
+        Ok(over) => over,
+        Err(failure) => return Outcome::Failed(failure),
+    };
     let env = saltenv(session, call);
     let data = match session.data(&env, pillarenv(session, call).as_deref(), &over) {
         Ok(data) => Arc::new(data),
         Err(PillarFailure::Failed(failure)) => return Outcome::Failed(failure),
-        Err(PillarFailure::Errors(_, errors)) => return pillar_failed(session, &errors),
+        Err(PillarFailure::Errors(_, errors)) => return pillar_failed(&errors),
     };
-    let compiled = match compile(session, call, &data, &env) {
+    let loader = loader(session, &data);
+    let compiled = match compile(session, call, &data, &env, &loader) {
         Ok(compiled) => compiled,
         Err(errors) => return Outcome::Compile(errors),
     };
     fileserver::lock(&session.warnings).extend(compiled.warnings);
-    walk(session, call, data, compiled.low, events)
+    let low = Arc::new(compiled.low);
+    let mut outcome = walk(session, call, data, &low, events);
+    if let Outcome::Run(report) = &mut outcome {
+        relocate(report, &low, &loader);
+    }
+    outcome
 }
 
-fn pillar_failed(session: &Session, errors: &[Diagnostic]) -> Outcome {
-    let text: String = errors.iter().map(|error| error.to_text(Some(&session.id))).collect();
+/// Returns what `pillar=` lays over the pillar.
+pub fn pillar_argument(call: &Call) -> Result<Map, Failure> {
+    match call.kwargs.get("pillar") {
+        None | Some(Value::Null) => Ok(Map::new()),
+        Some(Value::Map(over)) => Ok((**over).clone()),
+        Some(other) => {
+            let message = "Pillar data must be formatted as a dictionary, unless pillar_enc is specified.";
+            Err(Failure::new(Kind::Function, message)
+                .hint(format!("this is a {}; write pillar='{{\"key\": \"value\"}}'", other.type_name())))
+        }
+    }
+}
+
+/// Leads the places of failed states back to the templates: the argument's, if an argument is wrong.
+fn relocate(report: &mut RunReport, low: &LowState, loader: &Loader) {
+    for chunk in report.chunks.iter_mut().filter(|chunk| chunk.result == Some(false)) {
+        let same = |low: &&LowChunk| low.id == chunk.id && low.state == chunk.state && low.fun == chunk.fun;
+        let argument = chunk.comment.split_once(": argument `").and_then(|(_, rest)| Some(rest.split_once('`')?.0));
+        if let (Some(low), Some(argument)) = (low.chunks.iter().find(same), argument) {
+            chunk.span = low.arg_span(argument).clone();
+        }
+        chunk.span = loader.relocate(&chunk.span);
+    }
+}
+
+fn pillar_failed(errors: &[Diagnostic]) -> Outcome {
+    let text: String = errors.iter().map(|error| error.to_text(None)).collect();
     Outcome::Failed(Failure::new(Kind::Pillar, format!("Pillar failed to render with the following messages:\n{}", text.trim_end())))
 }
 
-fn walk(session: &Arc<Session>, call: &Call, data: Arc<Data>, low: LowState, events: &(dyn Fn(Event) + Sync)) -> Outcome {
+fn walk(session: &Arc<Session>, call: &Call, data: Arc<Data>, low: &Arc<LowState>, events: &(dyn Fn(Event) + Sync)) -> Outcome {
     let source = RunSource::new(session, data.clone(), events);
     let flag = |key: &str| call.kwargs.get(key).is_some_and(Value::truthy) || session.corpus.config.flag(key);
     let options = RunOptions {
@@ -80,18 +111,44 @@ fn walk(session: &Arc<Session>, call: &Call, data: Arc<Data>, low: LowState, eve
     };
     let early = Early::new(&source);
     if session.far {
-        corpus_minion::foresee(&session.corpus.registry, &low, &data, &early);
+        corpus_minion::foresee(&session.corpus.registry, low, &data, &early);
     }
     let known = early.known.into_inner().unwrap_or_default();
-    let low = Arc::new(low);
     let who = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "root".into());
     let queue = call.kwargs.get("queue").is_some_and(Value::truthy);
     let request = RunRequest { low: low.clone(), options, known, who, queue };
+    if session.corpus.interrupted() {
+        return Outcome::Failed(Failure::new(Kind::Interrupted, "interrupted before the run: nothing was done"));
+    }
     let answer = session.minion.set_data(&data).and_then(|()| session.minion.run(&request, &source));
     match answer {
-        Ok(report) => Outcome::Run(report),
+        Ok(report) => {
+            if session.corpus.interrupted() {
+                fileserver::lock(&session.warnings).extend(left_over(&low, &report));
+            }
+            Outcome::Run(report)
+        }
         Err(error) => Outcome::Failed(lost(&error)),
     }
+}
+
+/// Says what an interrupted run did not come to.
+fn left_over(low: &LowState, report: &RunReport) -> Option<Diagnostic> {
+    const SHOWN: usize = 10;
+    let done: std::collections::HashSet<&str> = report.chunks.iter().map(|chunk| chunk.tag.as_str()).collect();
+    let left: Vec<String> = low
+        .chunks
+        .iter()
+        .filter(|chunk| !done.contains(chunk.tag().as_str()))
+        .map(|chunk| format!("{} ({})", chunk.id, chunk.full_name()))
+        .collect();
+    if left.is_empty() {
+        return None;
+    }
+    let more = if left.len() > SHOWN { format!(" and {} more", left.len() - SHOWN) } else { String::new() };
+    let (all, shown) = (low.chunks.len(), left.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", "));
+    let done = all - left.len();
+    Some(Diagnostic::warning(format!("interrupted: {done} of {all} states were done; not run: {shown}{more}")))
 }
 
 fn texts(value: Option<&Value>) -> Vec<String> {
@@ -104,8 +161,13 @@ fn texts(value: Option<&Value>) -> Vec<String> {
 }
 
 /// Compiles what the call names.
-fn compile(session: &Arc<Session>, call: &Call, data: &Arc<Data>, env: &str) -> Result<Compiled, Vec<Diagnostic>> {
-    let loader = loader(session, data);
+fn compile(
+    session: &Arc<Session>,
+    call: &Call,
+    data: &Arc<Data>,
+    env: &str,
+    loader: &Loader,
+) -> Result<Compiled, Vec<Diagnostic>> {
     let options = options(session, call);
     let registry = &session.corpus.registry;
     match call.fun.as_str() {
@@ -127,25 +189,26 @@ fn compile(session: &Arc<Session>, call: &Call, data: &Arc<Data>, env: &str) -> 
         "state.template_str" => {
             let text = call.text(0, "tem").ok_or_else(|| wrong(&call.missing("tem")))?;
             let template = loader.text(&text, "<template-str>", env).map_err(|error| vec![error])?;
-            corpus_compile::compile_template(template, &loader, registry, &options)
+            corpus_compile::compile_template(template, loader, registry, &options)
         }
         "state.sls_id" => {
             let id = call.text(0, "id").ok_or_else(|| wrong(&call.missing("id")))?;
             let names = texts(call.arg(1, "mods"));
-            corpus_compile::compile_sls(&names, env, &loader, registry, &options)?
+            corpus_compile::compile_sls(&names, env, loader, registry, &options)?
                 .keep_id(&id, &names, env)
                 .map_err(|error| vec![error])
         }
         _ => match texts(call.arg(0, "mods").or_else(|| call.kwargs.get("sls"))) {
             names if !names.is_empty() && call.fun != "state.highstate" => {
-                corpus_compile::compile_sls(&names, env, &loader, registry, &options)
+                corpus_compile::compile_sls(&names, env, loader, registry, &options)
             }
             _ => {
-                let top = top(session, call, data, &loader)?;
+                let top = top(session, call, data, loader)?;
                 if top.matches.is_empty() {
                     return Err(vec![nothing_matches(session, &top)]);
                 }
-                corpus_compile::compile_top(&top.matches, &loader, registry, &options)
+                let options = CompileOptions { named_at: top.places, ..options };
+                corpus_compile::compile_top(&top.matches, loader, registry, &options)
             }
         },
     }
@@ -184,18 +247,16 @@ fn options(session: &Session, call: &Call) -> CompileOptions {
 /// Reads the top files and matches them against the minion.
 fn top(session: &Arc<Session>, call: &Call, data: &Data, loader: &Loader) -> Result<TopMatches, Vec<Diagnostic>> {
     let nodegroups = session.corpus.nodegroups();
-    let wrong = std::cell::RefCell::new(vec![]);
     let target = |expression: &str, kind: &str| {
-        let kind = TargetKind::of(kind).ok_or_else(|| format!("`{kind}` is not a matcher"))?;
+        let kind = TargetKind::of(kind).ok_or_else(|| {
+            let known: Vec<&str> = TargetKind::words().collect();
+            let near = suggest::did_you_mean(kind, known.iter().copied());
+            let near = near.unwrap_or_else(|| format!("there are {}", known.join(", ")));
+            format!("Attempting to match with unknown matcher: {kind} ({near})")
+        })?;
         Target::parse(expression, kind, &nodegroups)
     };
-    let matches = |expression: &str, kind: &str| match target(expression, kind) {
-        Ok(target) => target.matches(data),
-        Err(error) => {
-            wrong.borrow_mut().push(Diagnostic::error(format!("top file: target `{expression}`: {error}")));
-            false
-        }
-    };
+    let matches = |expression: &str, kind: &str| Ok(target(expression, kind)?.matches(data));
     let config = &session.corpus.config;
     let options = TopOptions {
         merging: match config.text("top_file_merging_strategy") {
@@ -210,10 +271,8 @@ fn top(session: &Arc<Session>, call: &Call, data: &Data, loader: &Loader) -> Res
         saltenv: call.kwargs.str("saltenv").or_else(|| config.text("saltenv")).map(str::to_owned),
     };
     let top = corpus_compile::top::top_matches(loader, &options, &matches)?;
-    match wrong.into_inner() {
-        errors if errors.is_empty() => Ok(top),
-        errors => Err(errors),
-    }
+    fileserver::lock(&session.warnings).extend(top.warnings.iter().cloned());
+    Ok(top)
 }
 
 fn failed(errors: &[Diagnostic]) -> ExecError {
@@ -235,7 +294,10 @@ fn named(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Compil
 fn highstate(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Compiled, ExecError> {
     let loader = loader(session, data);
     top(session, call, data, &loader)
-        .and_then(|top| corpus_compile::compile_top(&top.matches, &loader, &session.corpus.registry, &options(session, call)))
+        .and_then(|top| {
+            let options = CompileOptions { named_at: top.places, ..options(session, call) };
+            corpus_compile::compile_top(&top.matches, &loader, &session.corpus.registry, &options)
+        })
         .map_err(|errors| failed(&errors))
 }
 

@@ -2,7 +2,7 @@
 
 use super::MasterDef;
 use crate::Session;
-use corpus_core::{Call, Data, ExecError, Map, Registry, Value};
+use corpus_core::{Call, Data, ExecError, Map, Registry, Value, suggest};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -55,7 +55,11 @@ fn doc(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, E
         }
     }
     if found.is_empty() {
-        return Err(ExecError::NotFound(names.join(", ")));
+        let all = session.corpus.function_names();
+        let states = session.corpus.registry.all_states().map(|def| def.name);
+        let near = names.first().and_then(|name| suggest::did_you_mean(name, all.iter().map(String::as_str).chain(states)));
+        let hint = near.unwrap_or_else(|| "`sys.list_functions` and `sys.list_state_functions` list what there is".into());
+        return Err(ExecError::Failed(format!("'{}' is not available. ({hint})", names.join(", "))));
     }
     Ok(found.into())
 }

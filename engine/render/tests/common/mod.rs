@@ -14,6 +14,12 @@ impl Caller for Functions {
             "pillar.get" => &self.0,
             "grains.get" => &self.1,
             "test.echo" => return Ok(call.args[0].clone()),
+            // As the data function does: the merged copy.
+            "defaults.merge" => {
+                let (mut dest, src) = (call.args[0].clone(), call.args[1].clone());
+                merge(&mut dest, &src);
+                return Ok(dest);
+            }
             "test.fail" => return Err(ExecError::failed("it failed")),
             other => return Err(ExecError::NotFound(other.into())),
         };
@@ -24,7 +30,18 @@ impl Caller for Functions {
         self.names().iter().any(|name| name == fun)
     }
     fn names(&self) -> Vec<String> {
-        ["grains.get", "pillar.get", "test.echo", "test.fail"].map(str::to_owned).to_vec()
+        ["defaults.merge", "grains.get", "pillar.get", "test.echo", "test.fail"].map(str::to_owned).to_vec()
+    }
+}
+
+fn merge(dest: &mut Value, src: &Value) {
+    match (dest.as_map_mut(), src.as_map()) {
+        (Some(dest), Some(src)) => {
+            for (key, value) in src {
+                merge(dest.0.entry(key.clone()).or_default(), value);
+            }
+        }
+        _ => *dest = src.clone(),
     }
 }
 

@@ -12,6 +12,7 @@ pub mod replace;
 pub mod walk;
 
 use corpus_core::host::{HostResult, Look};
+use corpus_core::Value;
 use std::path::{Path, PathBuf};
 
 /// Splits text into lines that keep their line feeds, as Python's `readlines` does.
@@ -119,21 +120,25 @@ pub fn missing_parents(host: &dyn Look, path: &Path) -> HostResult<Vec<PathBuf>>
 }
 
 /// Returns the name that Salt gives the n-th back-up of a file: its path under the cache, with the time.
-pub fn backup_path(path: &Path, mtime: i128) -> PathBuf {
+pub fn backup_path(root: &Path, path: &Path, mtime: i128) -> PathBuf {
     let seconds = mtime.div_euclid(1_000_000_000);
     let micros = mtime.rem_euclid(1_000_000_000) / 1000;
     let ((year, month, day), weekday) = calendar(seconds.div_euclid(86_400) as i64);
     let rest = seconds.rem_euclid(86_400);
     let (hour, minute, second) = (rest / 3600, rest % 3600 / 60, rest % 60);
     let name = path.strip_prefix("/").unwrap_or(path).display();
-    Path::new(BACKUPS).join(format!(
+    root.join(format!(
         "{name}_{}_{}_{day:02}_{hour:02}:{minute:02}:{second:02}_{micros:06}_{year}",
         WEEKDAYS[weekday], MONTHS[month]
     ))
 }
 
-/// Where `backup: minion` keeps what a file was.
-pub const BACKUPS: &str = "/var/cache/salt/minion/file_backup";
+/// Returns where `backup: minion` keeps what a file was: below the minion's `cachedir`.
+pub fn backups(opts: &Value) -> PathBuf {
+    let cache = opts.get("cachedir").and_then(Value::as_str).unwrap_or("/var/cache/salt/minion");
+    Path::new(cache).join("file_backup")
+}
+
 const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
@@ -165,8 +170,8 @@ mod tests {
 
     #[test]
     fn names_backups_after_their_time() {
-        let path = backup_path(Path::new("/etc/motd"), 1_700_000_000_123_456_000);
-        assert_eq!(path, Path::new(BACKUPS).join("etc/motd_Tue_Nov_14_22:13:20_123456_2023"));
+        let path = backup_path(Path::new("/kept"), Path::new("/etc/motd"), 1_700_000_000_123_456_000);
+        assert_eq!(path, Path::new("/kept/etc/motd_Tue_Nov_14_22:13:20_123456_2023"));
     }
 
     #[test]

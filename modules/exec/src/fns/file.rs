@@ -554,9 +554,9 @@ fn path_exists_glob(call: &Call, host: &dyn Look, _: &Data) -> Answer {
     Ok((!found.is_empty()).into())
 }
 
-fn list_backups(call: &Call, host: &dyn Look, _: &Data) -> Answer {
+fn list_backups(call: &Call, host: &dyn Look, data: &Data) -> Answer {
     let path = path_of(call, host, 0, "path")?;
-    let dir = Path::new(file::BACKUPS).join(file::parent(&path).strip_prefix("/").unwrap_or(Path::new("")));
+    let dir = file::backups(&data.opts).join(file::parent(&path).strip_prefix("/").unwrap_or(Path::new("")));
     let start = format!("{}_", path.file_name().unwrap_or_default().to_string_lossy());
     let mut names = if host.stat(&dir)?.is_some() { host.list(&dir)? } else { vec![] };
     names.retain(|name| name.starts_with(&start));

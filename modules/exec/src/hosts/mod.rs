@@ -137,7 +137,7 @@ impl Line {
     fn rewrite(&mut self) {
         self.raw = format!("{}\t\t{}", self.ip, self.names.join(" "));
         if let Some(comment) = &self.comment {
-            self.raw += &format!("\t# {comment}");
+            self.raw += &format!("\t\t# {comment}");
         }
     }
 }
@@ -155,7 +155,7 @@ mod tests {
         hosts.add("10.0.0.1", "c", None);
         hosts.add("10.0.0.2", "d", Some("new"));
         hosts.remove("127.0.0.1", "localhost");
-        assert_eq!(hosts.write(), "# local\n\n10.0.0.1\t\ta b c\t# two\n10.0.0.2\t\td\t# new\n");
+        assert_eq!(hosts.write(), "# local\n\n10.0.0.1\t\ta b c\t\t# two\n10.0.0.2\t\td\t\t# new\n");
         assert_eq!(hosts.addresses_of("c"), ["10.0.0.1"]);
         hosts.set("10.0.0.1", &["x".into()]);
         assert!(hosts.has("10.0.0.1", "x") && !hosts.has("10.0.0.1", "a"));

@@ -114,21 +114,37 @@ pub fn provider(look: &dyn Look) -> HostResult<&'static dyn Packages> {
     }
 }
 
-/// The fact under which a step foretells a package's version; null when it will be gone.
+/// The fact under which a step foretells a package's version; null when it is removed, false when purged.
 pub fn fact(name: &str) -> String {
     format!("pkg:{name}")
+}
+
+/// The fact under which a step foretells whether a package is held.
+pub fn hold_fact(name: &str) -> String {
+    format!("pkg:{name}:hold")
 }
 
 /// Returns what is installed, with what earlier steps of a dry run foretell about these packages.
 pub fn installed_with_predictions(look: &dyn Look, names: &[String]) -> HostResult<Arc<Installed>> {
     let mut installed = provider(look)?.installed(look)?;
     for name in names {
+        if let Some(held) = look.predicted(&hold_fact(name)) {
+            let changed = Arc::make_mut(&mut installed);
+            changed.held.retain(|other| other != name);
+            if held.truthy() {
+                changed.held.push(name.clone());
+            }
+        }
         if let Some(value) = look.predicted(&fact(name)) {
             let changed = Arc::make_mut(&mut installed);
             match value.as_str() {
                 Some(version) => _ = changed.versions.insert(name.clone(), vec![version.into()]),
                 None => {
-                    if let Some(versions) = changed.versions.remove(name) {
+                    // False: purged, not even its configuration stays.
+                    if value.as_bool() == Some(false) {
+                        changed.residual.remove(name);
+                        changed.versions.remove(name);
+                    } else if let Some(versions) = changed.versions.remove(name) {
                         changed.residual.insert(name.clone(), versions.join(","));
                     }
                 }

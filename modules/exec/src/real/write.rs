@@ -33,6 +33,10 @@ pub fn write_file(host: &Real, path: &Path, content: &Content, attrs: &Attrs, ba
     if let Some(backup) = backup
         && old.is_some()
     {
+        // A back-up lies below the minion's cache under the file's own path, which need not be there yet.
+        if let Some(dir) = backup.parent() {
+            fs::create_dir_all(dir).map_err(|e| failed("make", dir, &e))?;
+        }
         super::tree::copy(&at, backup, true)?;
     }
     match &old {

@@ -94,7 +94,12 @@ pub fn status(look: &dyn Look, name: &str, sig: Option<&str>) -> HostResult<Stat
 
 /// Finds a process by a text in its command line.
 pub fn process(look: &dyn Look, sig: &str) -> HostResult<Option<u32>> {
-    for name in look.list("/proc".as_ref())? {
+    // A machine that shows no processes without a `/proc` has none to find.
+    let names = match look.list("/proc".as_ref()) {
+        Err(error) if error.is_missing() => return Ok(None),
+        names => names?,
+    };
+    for name in names {
         let Ok(pid) = name.parse::<u32>() else { continue };
         // A process may be gone by the time it is read.
         if let Ok(line) = look.read(format!("/proc/{pid}/cmdline").as_ref()) {
@@ -152,7 +157,7 @@ mod tests {
             ("openrc", |fake| fake.add_program("rc-service")),
             ("runit", |fake| {
                 fake.add_program("sv");
-                fake.add_dir("/etc/sv", 0o755);
+                fake.add_file("/proc/9/cmdline", "runsvdir\0-P\0/etc/service\0", 0o444);
             }),
             ("sysv", |fake| fake.add_dir("/etc/init.d", 0o755)),
         ];
@@ -197,6 +202,7 @@ mod tests {
     fn reads_what_sv_says() {
         let fake = Fake::new();
         fake.add_dir("/etc/sv/cron", 0o755);
+        fake.add_file("/proc/9/cmdline", "runsvdir\0-P\0/etc/service\0", 0o444);
         fake.add_dir("/etc/service", 0o755);
         fake.answer("sv status /etc/service/cron", 0, "run: /etc/service/cron: (pid 12) 40s\n");
         let s = status(&fake, "cron", None).expect("answered");

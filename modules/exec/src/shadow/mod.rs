@@ -10,6 +10,7 @@ pub use change::{
 
 use crate::ask;
 use corpus_core::host::{Group, HostResult, Look, User};
+use corpus_core::{Map, Prediction, Value, digest};
 
 /// A line of `/etc/shadow`. Days count from 1970; `None` is an empty field, which Salt shows as -1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,18 @@ pub struct Shadow {
 
 /// Finds a user's line in `/etc/shadow`; `None` also where the file may not be read.
 pub fn shadow(look: &dyn Look, name: &str) -> HostResult<Option<Shadow>> {
+    if let Some(Value::Map(line)) = look.predicted(&format!("shadow:{name}")) {
+        let number = |key: &str| line.get(key).and_then(Value::as_int);
+        return Ok(Some(Shadow {
+            passwd: line.str("passwd").unwrap_or_default().to_owned(),
+            last_change: number("date"),
+            min: number("mindays"),
+            max: number("maxdays"),
+            warn: number("warndays"),
+            inactive: number("inactdays"),
+            expire: number("expire"),
+        }));
+    }
     let text = match ask::text(look, "/etc/shadow") {
         Ok(Some(text)) => text,
         _ => return Ok(None),
@@ -39,6 +52,34 @@ pub fn shadow(look: &dyn Look, name: &str) -> HostResult<Option<Shadow>> {
         let (last_change, min, max, warn) = (number(), number(), number(), number());
         Some(Shadow { passwd, last_change, min, max, warn, inactive: number(), expire: number() })
     }))
+}
+
+impl Shadow {
+    /// Tells whether this is the hash that the line holds.
+    pub fn has_hash(&self, hash: &str) -> bool {
+        self.passwd == hash || self.passwd == veil(hash)
+    }
+
+    /// Foretells a user's line. A password's hash is kept as a digest of itself.
+    pub fn foretell(&self, name: &str) -> Prediction {
+        let mut line = Map::new();
+        line.insert("passwd", if self.passwd.starts_with('$') { veil(&self.passwd) } else { self.passwd.clone() });
+        for (key, value) in [
+            ("date", self.last_change),
+            ("mindays", self.min),
+            ("maxdays", self.max),
+            ("warndays", self.warn),
+            ("inactdays", self.inactive),
+            ("expire", self.expire),
+        ] {
+            line.insert(key, value);
+        }
+        Prediction::Fact(format!("shadow:{name}"), line.into())
+    }
+}
+
+fn veil(hash: &str) -> String {
+    format!("digest:{}", digest::hex(&digest::sha256(hash.as_bytes())))
 }
 
 /// Lists the users of the local file, in its order.
