@@ -57,13 +57,17 @@ fn camel(name: &str) -> String {
 /// Returns the doc comment of the struct and of each of its fields.
 fn docs(source: &str, name: &str) -> (String, Vec<(String, String)>) {
     let (mut comment, mut doc, mut args, mut inside) = (String::new(), String::new(), vec![], false);
+    let mut renamed = None;
     for line in source.lines() {
         let text = line.trim();
         if let Some(words) = text.strip_prefix("///") {
             comment += words.strip_prefix(' ').unwrap_or(words);
             comment.push('\n');
         } else if text.starts_with("#[") {
-            // Attributes stand between the comment and its item.
+            // Attributes stand between the comment and its item; one may give the argument its real name.
+            if let Some((_, rest)) = text.split_once("rename = \"") {
+                renamed = rest.split('"').next().map(str::to_owned);
+            }
         } else if text.starts_with(&format!("pub struct {name}")) {
             doc = std::mem::take(&mut comment);
             inside = text.ends_with('{');
@@ -71,7 +75,7 @@ fn docs(source: &str, name: &str) -> (String, Vec<(String, String)>) {
             break;
         } else if inside && let Some((field, _)) = text.split_once(':') {
             let field = field.trim_start_matches("pub ").trim_start_matches("r#").to_owned();
-            args.push((field, std::mem::take(&mut comment).trim().to_owned()));
+            args.push((renamed.take().unwrap_or(field), std::mem::take(&mut comment).trim().to_owned()));
         } else {
             comment.clear();
         }

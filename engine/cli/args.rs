@@ -145,7 +145,9 @@ pub fn split(words: &[String], known: &dyn Fn(&str) -> bool) -> Result<(Option<S
         [first, rest @ ..] if known(first) => (None, (first, rest)),
         // A word with these is no function: it must be a target.
         [first, second, rest @ ..]
-            if known(second) || looks_like_function(second) || first.contains(['*', '?', '[', ',', '@', ':', '(', ' ']) =>
+            if known(second)
+                || looks_like_function(second)
+                || first.contains(['*', '?', '[', ',', '@', ':', '(', ' ']) =>
         {
             (Some(first.clone()), (second, rest))
         }
@@ -181,7 +183,13 @@ fn value_of(word: &str) -> Value {
     }
     match corpus_render::yaml::parse(word).map(|node| node.to_value()) {
         Ok(Value::Map(_)) if !word.starts_with('{') => word.into(),
-        Ok(Value::Str(text)) => if word.starts_with(['"', '\'']) { Value::Str(text) } else { word.into() },
+        Ok(Value::Str(text)) => {
+            if word.starts_with(['"', '\'']) {
+                Value::Str(text)
+            } else {
+                word.into()
+            }
+        }
         Ok(Value::Null) if word != "null" && word != "~" => word.into(),
         Ok(value) => value,
         Err(_) => word.into(),

@@ -167,7 +167,9 @@ impl Managed<'_> {
     fn backup_path(&self, cx: &PlanCx<'_>, have: &Meta) -> Option<PathBuf> {
         let asked = if self.backup.truthy() { self.backup.clone() } else { config(cx, "backup_mode") };
         let asked = python::str(&asked);
-        ["minion", "both"].contains(&&*asked).then(|| file::backup_path(&file::backups(&cx.data.opts), self.path, have.mtime))
+        ["minion", "both"]
+            .contains(&&*asked)
+            .then(|| file::backup_path(&file::backups(&cx.data.opts), self.path, have.mtime))
     }
 
     /// Writes the content; with a `check_cmd`, to a candidate that takes the file's place once it has passed.

@@ -198,14 +198,10 @@ impl Spec<'_> {
     }
 
     fn local(&self, cx: &PlanCx<'_>, path: &Path, url: &str, source_hash: &Value) -> Result<Found, StateError> {
-        let meta = cx
-            .host
-            .stat(path)?
-            .filter(|meta| !meta.is_dir())
-            .ok_or_else(|| {
-                let what = format!("Local file source {} does not exist", path.display());
-                StateError::missing(if cx.test { what } else { format!("Unable to manage file: {what}") })
-            })?;
+        let meta = cx.host.stat(path)?.filter(|meta| !meta.is_dir()).ok_or_else(|| {
+            let what = format!("Local file source {} does not exist", path.display());
+            StateError::missing(if cx.test { what } else { format!("Unable to manage file: {what}") })
+        })?;
         let wanted = match self.template {
             Some(_) => {
                 let bytes = cx.host.read(path)?;

@@ -4,6 +4,7 @@ by the kernel's own accounting; rows of one workload are run in turn, so that a 
 Prints a table per workload and writes all figures to results.json. Needs Python 3 and a C compiler; root for the
 fleet. Peers are installed from PyPI into virtual environments; what cannot be installed is left out, and said so."""
 import argparse
+import concurrent.futures
 import json
 import os
 import resource
@@ -166,8 +167,8 @@ class Fleet:
         self.lab("down")
 
     def reset(self):
-        for i in range(1, self.count + 1):
-            self.lab("reset", str(i))
+        with concurrent.futures.ThreadPoolExecutor(self.count) as pool:
+            list(pool.map(lambda i: self.lab("reset", str(i)), range(1, self.count + 1)))
 
     def ssh(self, command):
         """A command that does COMMAND on all hosts by plain OpenSSH at once; {} is the host."""

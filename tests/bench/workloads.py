@@ -87,7 +87,7 @@ def w3(work):
             f"  - ansible.builtin.template: {{src: t.j2, dest: /srv/app/d{i % 6}/t{i}.conf, mode: '0644'}}\n"
             f"    vars: {{n: {i}, name: item{i}}}\n",
             f"files.template(src='t.j2', dest='/srv/app/d{i % 6}/t{i}.conf', mode='644', n={i}, item='item{i}')\n",
-            f"w=$(printf '{text}x'); w=${{w%x}}; f=/srv/app/d{i % 6}/t{i}.conf; h=$(cat $f 2>/dev/null; echo x); "
+            f"w=$(printf '{text}x'); w=${{w%x}}; f=/srv/app/d{i % 6}/t{i}.conf; h=$(cat $f 2>/dev/null || :; echo x); "
             f"[ \"${{h%x}}\" = \"$w\" ] || {{ printf %s \"$w\" >$f; chmod 644 $f; }}")
     for i in range(6):
         add(f"raw{i}:\n  file.managed:\n    - name: /srv/app/d{i % 6}/r{i}.txt\n    - contents: 'raw file {i}'\n    - mode: '0600'\n"

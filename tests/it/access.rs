@@ -67,11 +67,17 @@ fn a_user_without_sudo_has_what_is_its_own() {
     let lab = lab_or_skip!();
     users(lab);
     let tree = Tree::new();
-    tree.file("salt/s.sls", "/home/plain/a:\n  file.managed:\n    - source: salt://a\n/etc/not-mine:\n  file.managed:\n    - contents: x\n");
+    tree.file(
+        "salt/s.sls",
+        "/home/plain/a:\n  file.managed:\n    - source: salt://a\n/etc/not-mine:\n  file.managed:\n    - contents: x\n",
+    );
     tree.file("salt/a", "mine\n");
     let said = lab.ssh(&tree, &entry(lab, "plain", ""), &["*", "state.apply", "s"]).expect(2);
     assert!(said.out.contains("ermission denied"), "{}", said.out);
-    assert_eq!(lab.inside(HOST, "cat /home/plain/a; stat -c %U /home/plain/a; ls -d /etc/not-mine 2>&1 | wc -l").out, "mine\nplain\n1\n");
+    assert_eq!(
+        lab.inside(HOST, "cat /home/plain/a; stat -c %U /home/plain/a; ls -d /etc/not-mine 2>&1 | wc -l").out,
+        "mine\nplain\n1\n"
+    );
 }
 
 #[test]
@@ -81,7 +87,10 @@ fn passwords_are_taken_and_never_shown() {
     let tree = Tree::new();
     let known = format!("{}/known", tree.path().display());
     let with = |password: &str, port: u16| {
-        format!("h7:\n  host: {}\n  user: ops\n  port: {port}\n  passwd: {password}\n  ssh_options: [UserKnownHostsFile={known}]\n", address(lab, HOST))
+        format!(
+            "h7:\n  host: {}\n  user: ops\n  port: {port}\n  passwd: {password}\n  ssh_options: [UserKnownHostsFile={known}]\n",
+            address(lab, HOST)
+        )
     };
     let words = ["--accept-new-host-keys", "-l", "trace", "*", "cmd.run", "id -un", "--out=json"];
     for port in [22, 2222] {
@@ -111,7 +120,8 @@ fn the_client_configuration_leads_through_a_jump_host() {
         ),
     );
     tree.file("etc/roster", "h7:\n  host: web\n");
-    let said = Said::of(tree.corpus(WHO).env("HOME", tree.path().join("home")).output().expect("the program starts")).expect(0);
+    let said = Said::of(tree.corpus(WHO).env("HOME", tree.path().join("home")).output().expect("the program starts"))
+        .expect(0);
     assert_eq!(id(&said), "ops");
     let log = lab.inside(HOST, "grep 'Accepted publickey for ops' /var/log/lab-sshd.log").out;
     assert!(log.contains(&format!("from {jump} ")), "{log}");
@@ -159,7 +169,10 @@ fn what_the_roster_says_reaches_templates_and_targets() {
     let tree = Tree::new();
     let host = lab.roster(HOST) + "  grains: {role: web}\n  minion_opts: {custom: given, grains: {rack: 3}}\n";
     let roster = host + &lab.roster(JUMP) + "  grains: {role: db}\n";
-    tree.file("etc/master", &format!("corpus_cachedir: {}/cache\nnodegroups:\n  fronts: 'G@role:web'\n", tree.path().display()));
+    tree.file(
+        "etc/master",
+        &format!("corpus_cachedir: {}/cache\nnodegroups:\n  fronts: 'G@role:web'\n", tree.path().display()),
+    );
     tree.file("pillar/top.sls", "base:\n  'role:web':\n    - match: grain\n    - front\n");
     tree.file("pillar/front.sls", "tier: front\n");
     tree.file("salt/s.sls", "{{ grains.role }}-{{ grains.rack }}-{{ opts.custom }}-{{ salt['config.get']('custom') }}-{{ pillar.tier }}:\n  test.nop: []\n");
@@ -195,7 +208,13 @@ fn a_black_hole_ends_after_the_rosters_timeout() {
     let tree = Tree::new();
     // An address that answers nothing: the host's replies from there have no way back.
     let hole = address(lab, JUMP).rsplit_once('.').expect("an address").0.to_owned() + ".241";
-    lab.inside(JUMP, &format!("ip addr add {hole}/16 dev eth0; ip rule add from {hole} lookup 99; ip route add blackhole default table 99")).expect(0);
+    lab.inside(
+        JUMP,
+        &format!(
+            "ip addr add {hole}/16 dev eth0; ip rule add from {hole} lookup 99; ip route add blackhole default table 99"
+        ),
+    )
+    .expect(0);
     let roster = format!("hole:\n  host: {hole}\n  timeout: 2\n");
     let started = Instant::now();
     let said = lab.ssh(&tree, &roster, &["-t", "40", "*", "test.ping"]).expect(1);

@@ -1,8 +1,9 @@
 //! The same states by a function call, through a pipe, and over SSH: the results must be equal to the byte.
 
 use crate::lab_or_skip;
-use crate::support::{Said, Tree};
+use crate::support::{HOSTS, Lab, Said, Tree, minion};
 use serde_json::Value;
+use std::path::Path;
 
 /// Where the scenarios work: the same place on this machine and on a host.
 const PLACE: &str = "/var/tmp/corpus-distances";
@@ -92,6 +93,142 @@ guarded:
     - onlyif: 'false'
 ",
     ),
+    (
+        "more files",
+        r"
+$PLACE/m:
+  file.directory: []
+$PLACE/m/conf:
+  file.managed:
+    - contents: |
+        # old
+        port = 80
+        host = a
+        #user = x
+    - replace: False
+replace:
+  file.replace:
+    - name: $PLACE/m/conf
+    - pattern: 'port = \d+'
+    - repl: port = 8080
+line:
+  file.line:
+    - name: $PLACE/m/conf
+    - content: line = 1
+    - mode: ensure
+    - after: 'port.*'
+block:
+  file.blockreplace:
+    - name: $PLACE/m/conf
+    - marker_start: '# start'
+    - marker_end: '# end'
+    - content: in the block
+    - append_if_not_found: True
+key:
+  file.keyvalue:
+    - name: $PLACE/m/conf
+    - key: host
+    - value: b
+    - separator: ' = '
+uncommented:
+  file.uncomment:
+    - name: $PLACE/m/conf
+    - regex: user
+$PLACE/m/json:
+  file.serialize:
+    - dataset: {b: 1, a: [x, 2]}
+    - serializer: json
+$PLACE/m/yaml:
+  file.serialize:
+    - dataset: {b: 1, a: [x, 'yes']}
+    - serializer: yaml
+accumulated:
+  file.accumulated:
+    - filename: $PLACE/m/list
+    - text: [one, two]
+    - require_in: [{file: $PLACE/m/list}]
+$PLACE/m/list:
+  file.managed:
+    - source: salt://t/list.jinja
+    - template: jinja
+touched:
+  file.touch:
+    - name: $PLACE/m/touched
+copied:
+  file.copy:
+    - name: $PLACE/m/copy
+    - source: $PLACE/m/conf
+prepended:
+  file.prepend:
+    - name: $PLACE/m/copy
+    - text: first
+",
+    ),
+    (
+        "engine words",
+        "
+$PLACE:
+  file.directory: []
+names:
+  file.managed:
+    - names: [$PLACE/n1, {$PLACE/n2: [{contents: two}]}]
+    - contents: one
+    - order: 1
+    - makedirs: True
+told:
+  test.succeed_with_changes: []
+heard:
+  test.nop:
+    - listen: [{test: told}]
+before:
+  cmd.run:
+    - name: echo before
+    - prereq: [{file: $PLACE/later}]
+$PLACE/later:
+  file.managed:
+    - contents: later
+tried:
+  cmd.run:
+    - name: exit 1
+    - retry: {attempts: 2, interval: 0}
+checked:
+  cmd.run:
+    - name: echo checked
+    - check_cmd: ['true']
+refused:
+  cmd.run:
+    - name: echo refused
+    - check_cmd: ['false']
+notified:
+  test.show_notification:
+    - text: __slot__:salt:test.echo(slot)
+side1:
+  cmd.run:
+    - name: echo side
+    - parallel: True
+guarded:
+  cmd.run:
+    - name: echo guarded
+    - unless: test -e $PLACE/later
+    - require: [{file: $PLACE/later}]
+first:
+  test.nop:
+    - order: first
+stop:
+  test.fail_without_changes:
+    - failhard: True
+    - order: last
+",
+    ),
+    (
+        "data",
+        "
+{% import_yaml 'm/defaults.yaml' as defaults %}
+{% set map = salt['grains.filter_by'](defaults, default='one', merge=salt['pillar.get']('over', {})) %}
+{% from 'm/macros.jinja' import keep with context %}
+{{ keep(map.path, map) }}
+",
+    ),
     ("missing source", "$PLACE/x:\n  file.managed:\n    - source: salt://not/there\n"),
     (
         "calls",
@@ -105,12 +242,121 @@ $PLACE/who:
     ),
 ];
 
+/// What changes the system: only ever done on throw-away hosts.
+const ON_HOSTS: &[(&str, &str)] = &[
+    (
+        "people",
+        "
+corpustest-g:
+  group.present:
+    - gid: 7461
+corpustest-u:
+  user.present:
+    - uid: 7462
+    - gid: 7461
+    - home: /home/corpustest-u
+    - shell: /bin/sh
+    - fullname: Ada
+    - require: [{group: corpustest-g}]
+/home/corpustest-u/notes:
+  file.managed:
+    - contents: mine
+    - user: corpustest-u
+    - group: corpustest-g
+    - require: [{user: corpustest-u}]
+as-her:
+  cmd.run:
+    - name: id -un; pwd
+    - runas: corpustest-u
+    - cwd: /home/corpustest-u
+    - require: [{user: corpustest-u}]
+key:
+  ssh_auth.present:
+    - user: corpustest-u
+    - enc: ssh-ed25519
+    - name: AAAAC3NzaC1lZDI1NTE5AAAAIJ9m0Qk7nq0sXW3oV5B0K1uF6cQ8m1kq2yS0r3h4v5w6
+    - comment: ada@example
+    - require: [{user: corpustest-u}]
+names:
+  host.present:
+    - ip: 192.0.2.7
+    - names: [corpustest.example, corpustest]
+",
+    ),
+    (
+        "people leave",
+        "
+corpustest-u:
+  user.absent:
+    - purge: True
+corpustest-g:
+  group.absent:
+    - require: [{user: corpustest-u}]
+",
+    ),
+    ("no such package and service", "corpustest-nopkg:\n  pkg.removed: []\ncorpustest-nosrv:\n  service.dead: []\n"),
+];
+
+#[test]
+fn results_are_equal_on_hosts_of_their_own() {
+    let lab = lab_or_skip!();
+    let hosts = [HOSTS - 2, HOSTS - 1, HOSTS];
+    for (name, sls) in ON_HOSTS {
+        let tree = tree(sls);
+        for host in &hosts[..2] {
+            install(lab, *host, &tree);
+        }
+        for words in [
+            &["state.apply", "s", "test=True", "--out=json"][..],
+            &["state.apply", "s", "--out=json"],
+            &["state.apply", "s", "--out=json"],
+        ] {
+            let call = inside(lab, hosts[0], &tree, words, "");
+            let pipe = inside(lab, hosts[1], &tree, words, "--pipe");
+            let mut all = vec!["*"];
+            all.extend(words);
+            let ssh = lab.ssh(&tree, &lab.roster(hosts[2]), &all);
+            let expected = result(&call);
+            assert_eq!(expected, result(&pipe), "{name}, {words:?}: call and pipe differ");
+            assert_eq!(expected, result(&ssh), "{name}, {words:?}: call and SSH differ");
+            assert_eq!((call.code, call.code), (pipe.code, ssh.code), "{name}, {words:?}: exit codes differ");
+        }
+    }
+}
+
+/// Puts the tree and both programs on a host, where they lie here.
+fn install(lab: &Lab, host: usize, tree: &Tree) {
+    let root = lab.dir.join(format!("h{host}/root"));
+    let below = |path: &Path| root.join(path.strip_prefix("/").expect("an absolute path"));
+    let place = below(tree.path());
+    std::fs::create_dir_all(place.parent().expect("a folder")).expect("a folder");
+    copy(&tree.path().display().to_string(), &place.display().to_string());
+    for (from, name) in [(Path::new(env!("CARGO_BIN_EXE_corpus")).to_owned(), "corpus"), (minion(), "corpus-minion")] {
+        let to = root.join("opt").join(name);
+        std::fs::create_dir_all(root.join("opt")).expect("a folder");
+        if !to.exists() {
+            std::fs::copy(from, to).expect("a program can be copied");
+        }
+    }
+}
+
+/// Runs the program on a host itself.
+fn inside(lab: &Lab, host: usize, tree: &Tree, words: &[&str], how: &str) -> Said {
+    let at = tree.path().display();
+    let roots = format!("-c {at}/etc --file-root {at}/salt --pillar-root {at}/pillar");
+    lab.inside(host, &format!("/opt/corpus --local {how} {roots} {}", words.join(" ")))
+}
+
 #[test]
 fn results_are_equal_at_all_distances() {
     let lab = lab_or_skip!();
     for (name, sls) in SCENARIOS {
         let tree = tree(sls);
-        for words in [&["state.apply", "s", "test=True", "--out=json"][..], &["state.apply", "s", "--out=json"], &["state.apply", "s", "--out=json"]] {
+        for words in [
+            &["state.apply", "s", "test=True", "--out=json"][..],
+            &["state.apply", "s", "--out=json"],
+            &["state.apply", "s", "--out=json"],
+        ] {
             let call = tree.local(words);
             let mut piped = vec!["--pipe"];
             piped.extend(words);
@@ -129,13 +375,29 @@ fn results_are_equal_at_all_distances() {
     }
 }
 
+/// A macro as formulas have them.
+const MACROS: &str = "\
+{% macro keep(path, map) -%}
+{{ path }}:
+  file.managed:
+    - makedirs: True
+    - mode: '{{ map.mode }}'
+    - contents: |
+        {{ map.lines | join(' ') }} {{ pillar.name }} {{ saltenv }} {{ sls }}
+{%- endmacro %}
+";
+
 fn tree(sls: &str) -> Tree {
     let tree = Tree::new();
     tree.file("salt/s.sls", &sls.replace("$PLACE", PLACE));
     tree.file("salt/t/item.jinja", "item {{ n }} of {{ pillar.name }}\n");
     tree.file("salt/t/raw.bin", "raw bytes\n");
-    tree.file("pillar/top.sls", "base:\n  '*':\n    - p\n");
-    tree.file("pillar/p.sls", "name: world\n");
+    tree.file("salt/t/list.jinja", "{{ accumulator['accumulated'] | join(',') }}\n");
+    tree.file("salt/m/defaults.yaml", "one:\n  path: /none\n  mode: '0600'\n  lines: [a, b]\n");
+    tree.file("salt/m/macros.jinja", MACROS);
+    tree.file("pillar/top.sls", "base:\n  '*':\n    - p\n    - q\n");
+    tree.file("pillar/p.sls", "name: world\nover: {lines: [z]}\n");
+    tree.file("pillar/q.sls", &format!("over: {{path: {PLACE}/data/x}}\n"));
     let _ = std::fs::remove_dir_all(PLACE);
     let _ = std::fs::remove_dir_all(format!("{PLACE}.before"));
     tree

@@ -52,6 +52,7 @@ fn ctrl_c_stops_after_the_state_at_hand() {
     let _host = take(9);
     let tree = Tree::new();
     tree.file("etc/roster", &(lab.roster(9) + &lab.roster(8)));
+    let _other = take(8);
     lab.inside(8, "rm -rf /srv/mid");
     let child = start(lab, 9, &tree, APPLY);
     interrupt(&child);
@@ -113,7 +114,8 @@ fn ctrl_c_stops_a_local_run_too() {
         let tree = Tree::new();
         tree.file("salt/s.sls", &STATES.replace("/srv/mid", "$TREE/mid").replace("sleep 3", "sleep 1"));
         tree.file("mid/x", "");
-        let words: &[&str] = if far { &["--local", "--pipe", "state.apply", "s"] } else { &["--local", "state.apply", "s"] };
+        let words: &[&str] =
+            if far { &["--local", "--pipe", "state.apply", "s"] } else { &["--local", "state.apply", "s"] };
         let mut command = tree.corpus(words);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         until("the second state", || tree.path().join("mid/started").exists());
@@ -191,9 +193,10 @@ fn a_busy_machine_says_with_what_and_can_be_waited_for() {
 #[test]
 fn a_machine_that_loses_its_power_is_told_at_once() {
     let lab = lab_or_skip!();
-    let _host = take(12);
+    let (_host, _other) = (take(12), take(8));
     let tree = Tree::new();
     tree.file("etc/roster", &(lab.roster(12) + &lab.roster(8)));
+    lab.inside(8, "mkdir -p /srv/mid").expect(0);
     let child = start(lab, 12, &tree, &["*", "state.apply", "s", "--out=json"]);
     let since = Instant::now();
     assert!(lab.script(&["kill", "12"]).status.success());
@@ -246,7 +249,7 @@ fn a_machine_without_a_place_for_the_minion_says_why() {
     let _host = take(11);
     for (mount, words) in [
         ("-o size=512k", ["no space left for the minion in /var/tmp/.corpus_root", "`thin_dir`"]),
-        ("-o ro", ["/var/tmp/.corpus_root", "Read-only file system"]),
+        ("-o ro", ["/var/tmp/.corpus_root cannot be written", "Read-only file system"]),
         ("-o noexec", ["programs in /var/tmp/.corpus_root cannot be run", "noexec"]),
     ] {
         let said = with_var_tmp(lab, 11, mount, |tree| lab.ssh(tree, &lab.roster(11), &["*", "test.ping"]));
@@ -266,7 +269,11 @@ fn a_full_disk_under_the_cache_fails_the_state_alone() {
         lab.ssh(tree, &lab.roster(11), &["*", "state.apply", "s"])
     });
     assert_eq!(said.code, 2, "{}{}", said.out, said.err);
-    assert!(said.out.contains("/var/tmp/.corpus_root/cache/files/") && said.out.contains("No space left on device"), "{}", said.out);
+    assert!(
+        said.out.contains("/var/tmp/.corpus_root/cache/files/") && said.out.contains("No space left on device"),
+        "{}",
+        said.out
+    );
     assert_eq!(lab.inside(11, "ls -d /srv/cached /srv/after 2>/dev/null").out, "/srv/after\n");
 }
 
@@ -290,8 +297,73 @@ fn a_directory_that_others_could_write_is_not_trusted() {
     // A program that somebody else put there is not run, whatever it is called: ours takes its place.
     let said = with_var_tmp(lab, 11, "-o mode=1777", |tree| {
         lab.ssh(tree, &lab.roster(11), &["*", "test.ping"]).expect(0);
-        lab.inside(11, "for f in /var/tmp/.corpus_root/corpus-minion-*; do echo '#!/bin/sh' > $f; chmod 777 $f; done").expect(0);
+        lab.inside(11, "for f in /var/tmp/.corpus_root/corpus-minion-*; do echo '#!/bin/sh' > $f; chmod 777 $f; done")
+            .expect(0);
         lab.ssh(tree, &lab.roster(11), &["*", "test.ping"])
     });
     assert!(said.expect(0).out.contains("True"));
+}
+
+/// The number that follows `key=` in what was said when the connection ended.
+fn counter(said: &Said, key: &str) -> u64 {
+    let line =
+        said.err.lines().find(|line| line.contains("The minion was talked to")).expect("the connection is told of");
+    let plain = line.rsplit_once(&format!("{key}=")).expect("a counter").1;
+    plain.split(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse().ok()).expect("a number")
+}
+
+#[test]
+fn a_large_file_streams_and_is_sent_once() {
+    const SIZE: u64 = 100 * 1024 * 1024;
+    let lab = lab_or_skip!();
+    let _host = take(10);
+    let tree = Tree::new();
+    let mut big = vec![0_u8; usize::try_from(SIZE).expect("it fits")];
+    let mut x = 0x9e37_79b9_u32;
+    big.iter_mut().for_each(|byte| {
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        *byte = x.to_le_bytes()[0];
+    });
+    std::fs::write(tree.path().join("salt/big"), &big).expect("room for the file");
+    drop(big);
+    tree.file("salt/s.sls", "/srv/big:\n  file.managed:\n    - source: salt://big\nmemory:\n  cmd.run:\n    - name: grep VmHWM /proc/$PPID/status\n");
+    tree.file("etc/roster", &lab.roster(10));
+    let run = || {
+        let mut command = tree.corpus(&["-l", "debug", "--out=json", "*", "state.apply", "s"]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let status = format!("/proc/{}/status", child.id());
+        let watch = std::thread::spawn(move || {
+            let mut peak = 0;
+            while let Some(now) = std::fs::read_to_string(&status).ok().as_deref().and_then(peak_of) {
+                peak = now;
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            peak
+        });
+        let said = end(child);
+        let master = watch.join().expect("the memory is watched");
+        assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+        let json = said.json();
+        let record =
+            |id: &str| json["h10"].as_object().and_then(|all| all.values().find(|r| r["__id__"] == id).cloned());
+        let minion =
+            record("memory").and_then(|r| peak_of(r["changes"]["stdout"].as_str()?)).expect("the minion's memory");
+        (counter(&said, "content"), counter(&said, "sent"), master, minion)
+    };
+    let (content, _, master, minion) = run();
+    assert_eq!(content, SIZE);
+    assert!(master < 80 * 1024, "the master took {master} kB");
+    assert!(minion < 80 * 1024, "the minion took {minion} kB");
+    assert_eq!(lab.inside(10, "stat -c %s /srv/big").out, format!("{SIZE}\n"));
+    let (content, sent, ..) = run();
+    assert_eq!(content, 0, "the second run sends no content");
+    assert!(sent < 8 * 1024, "the second run sends {sent} bytes");
+    lab.inside(10, "rm -rf /srv/big /var/tmp/.corpus_root/cache/files");
+}
+
+/// Reads the peak of a process's memory, in kB.
+fn peak_of(status: &str) -> Option<u64> {
+    status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?.trim().parse().ok()
 }

@@ -38,10 +38,14 @@ fn an_unknown_host_key_stops_that_host_and_says_how_to_accept_it() {
     lab.ssh(&tree, &roster, &["*", "test.ping"]).expect(0);
     // A key that is another than the known one stops the host even with the flag.
     let other = lab.roster(3);
-    let address = |roster: &str| roster.lines().find_map(|l| l.trim().strip_prefix("host: ").map(str::to_owned)).expect("an address");
-    let swapped = std::fs::read_to_string(&known).expect("known hosts").replace(&address(&lab.roster(2)), &address(&other));
+    let address = |roster: &str| {
+        roster.lines().find_map(|l| l.trim().strip_prefix("host: ").map(str::to_owned)).expect("an address")
+    };
+    let swapped =
+        std::fs::read_to_string(&known).expect("known hosts").replace(&address(&lab.roster(2)), &address(&other));
     tree.file("known", &swapped);
-    let said = lab.ssh(&tree, &with_known_hosts(&other, &known), &["--accept-new-host-keys", "*", "test.ping"]).expect(1);
+    let said =
+        lab.ssh(&tree, &with_known_hosts(&other, &known), &["--accept-new-host-keys", "*", "test.ping"]).expect(1);
     assert!(said.out.contains("changed"), "{}", said.out);
 }
 
@@ -55,11 +59,13 @@ fn a_wrong_key_names_what_was_tried() {
     let lab = lab_or_skip!();
     let tree = Tree::new();
     let key = tree.path().join("wrong");
-    let made = std::process::Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
+    let made =
+        std::process::Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
     assert!(made.expect("ssh-keygen").success());
     let roster = lab.roster(2);
     let line = roster.lines().find(|line| line.contains("priv:")).expect("a key").to_owned();
-    let said = lab.ssh(&tree, &roster.replace(&line, &format!("  priv: {}", key.display())), &["*", "test.ping"]).expect(1);
+    let said =
+        lab.ssh(&tree, &roster.replace(&line, &format!("  priv: {}", key.display())), &["*", "test.ping"]).expect(1);
     assert!(said.out.to_lowercase().contains("publickey"), "{}", said.out);
 }
 
@@ -77,7 +83,8 @@ fn a_bad_roster_is_explained() {
 fn a_full_disk_leaves_the_old_file() {
     let lab = lab_or_skip!();
     let tree = Tree::new();
-    lab.inside(4, "mkdir -p /srv/full && mount -t tmpfs -o size=256k full /srv/full && echo old > /srv/full/file").expect(0);
+    lab.inside(4, "mkdir -p /srv/full && mount -t tmpfs -o size=256k full /srv/full && echo old > /srv/full/file")
+        .expect(0);
     tree.file("salt/s.sls", "/srv/full/file:\n  file.managed:\n    - source: salt://big\n");
     tree.file("salt/big", &"0123456789abcdef".repeat(64 * 1024));
     let said = lab.ssh(&tree, &lab.roster(4), &["*", "state.apply", "s"]).expect(2);

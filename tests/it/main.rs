@@ -4,6 +4,7 @@
 mod access;
 mod console;
 mod distances;
+mod documents;
 mod fire;
 mod fleet;
 mod support;

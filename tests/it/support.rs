@@ -13,7 +13,8 @@ pub struct Tree {
 impl Tree {
     /// Makes an empty tree: `salt/`, `pillar/`, and an empty configuration in `etc/`.
     pub fn new() -> Self {
-        let tree = Self { dir: tempfile::Builder::new().prefix("corpus-it-").tempdir_in("/var/tmp").expect("a directory") };
+        let tree =
+            Self { dir: tempfile::Builder::new().prefix("corpus-it-").tempdir_in("/var/tmp").expect("a directory") };
         for folder in ["salt", "pillar", "etc", "cache"] {
             std::fs::create_dir(tree.path().join(folder)).expect("a folder");
         }
@@ -80,7 +81,8 @@ impl Said {
     /// Reads standard output as JSON.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}\n--- stdout\n{}\n--- stderr\n{}", self.out, self.err))
+        serde_json::from_str(&self.out)
+            .unwrap_or_else(|error| panic!("{error}\n--- stdout\n{}\n--- stderr\n{}", self.out, self.err))
     }
 }
 
@@ -137,8 +139,14 @@ fn start_lab() -> Result<Lab, String> {
     }
     // Statics are never dropped: a shell that waits for this process takes the lab down.
     let script = lab_script();
-    let watch = format!("while kill -0 {} 2>/dev/null; do sleep 0.2; done; exec bash {script} down", std::process::id());
-    let watcher = lab.env(Command::new("setsid").args(["bash", "-c", &watch])).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let watch =
+        format!("while kill -0 {} 2>/dev/null; do sleep 0.2; done; exec bash {script} down", std::process::id());
+    let watcher = lab
+        .env(Command::new("setsid").args(["bash", "-c", &watch]))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
     watcher.map_err(|error| error.to_string())?;
     Ok(lab)
 }

@@ -70,11 +70,7 @@ D
 }
 
 up_one() {
-    local i=$1 dir=$LAB_DIR/h$1 ns=$LAB_TAG-h$1
-    mkdir -p "$dir"
-    mount -t tmpfs -o size=1G,mode=755 "$LAB_TAG-h$i" "$dir"
-    mkdir "$dir/upper" "$dir/work" "$dir/root"
-    mount -t overlay -o "lowerdir=$LAB_BASE,upperdir=$dir/upper,workdir=$dir/work" "$LAB_TAG-h$i" "$dir/root"
+    local i=$1 ns=$LAB_TAG-h$1
     ip netns add "$ns"
     ip link add "$LAB_TAG-v$i" type veth peer name eth0 netns "$ns"
     ip link set "$LAB_TAG-v$i" master "$BRIDGE" up
@@ -82,6 +78,16 @@ up_one() {
     ip -n "$ns" link set eth0 up
     ip -n "$ns" link set lo up
     ip -n "$ns" route add default via "$LAB_NET.0.1"
+    files_one "$i"
+    start_one "$i"
+}
+
+files_one() {
+    local i=$1 dir=$LAB_DIR/h$1
+    mkdir -p "$dir"
+    mount -t tmpfs -o size=1G,mode=755 "$LAB_TAG-h$i" "$dir"
+    mkdir "$dir/upper" "$dir/work" "$dir/root"
+    mount -t overlay -o "lowerdir=$LAB_BASE,upperdir=$dir/upper,workdir=$dir/work" "$LAB_TAG-h$i" "$dir/root"
     local etc=$dir/root/etc
     echo "h$i" >"$etc/hostname"
     printf '127.0.0.1 localhost\n%s h%s\n' "$(ip_of "$i")" "$i" >"$etc/hosts"
@@ -91,7 +97,6 @@ up_one() {
     chmod 600 "$etc/ssh/lab_host_key"
     # A login shell's rc files cost hundreds of milliseconds and are this machine's, not the host's.
     rm -f "$dir/root/root/.bashrc" "$dir/root/root/.profile" "$dir/root/root/.bash_profile"
-    start_one "$i"
 }
 
 start_one() {
@@ -155,10 +160,15 @@ init_of() { pgrep -P "$(cat "$LAB_DIR/h$1/pid")"; }
 kill_one() { kill -9 "$(init_of "$1")" 2>/dev/null || true; }
 
 down_one() {
-    local i=$1 dir=$LAB_DIR/h$1
+    local i=$1
     kill_one "$i"
     ip netns del "$LAB_TAG-h$i" 2>/dev/null || true
     ip link del "$LAB_TAG-v$i" 2>/dev/null || true
+    no_files_one "$i"
+}
+
+no_files_one() {
+    local dir=$LAB_DIR/h$1
     umount -l "$dir/root" 2>/dev/null || true
     umount -l "$dir" 2>/dev/null || true
     rmdir "$dir" 2>/dev/null || true
@@ -173,8 +183,11 @@ down() {
 
 reset_one() {
     local i=$1
-    down_one "$i"
-    up_one "$i"
+    # The network stays: the kernel may take many seconds to clear one away.
+    kill_one "$i"
+    no_files_one "$i"
+    files_one "$i"
+    start_one "$i"
     wait_one "$i"
 }
 

@@ -93,7 +93,10 @@ fn block(chunk: &ChunkReport, paint: &Painter) -> String {
         out += &nested::write(&chunk.changes, 14, paint);
     }
     if !chunk.warnings.is_empty() {
-        out += &format!("\n{}", paint.with(Colour::Red, &format!("    Warnings: {}", chunk.warnings.join("\n              "))));
+        out += &format!(
+            "\n{}",
+            paint.with(Colour::Red, &format!("    Warnings: {}", chunk.warnings.join("\n              ")))
+        );
     }
     out
 }
@@ -151,12 +154,15 @@ fn summary(id: &str, chunks: &[&ChunkReport], paint: &Painter) -> String {
     }
     lines.push(paint.with(Colour::Cyan, &rule));
     lines.push(paint.with(Colour::Cyan, &format!("Total states run: {:>pad$}", chunks.len(), pad = width - 7)));
-    lines.push(paint.with(Colour::Cyan, &format!("Total run time: {:>pad$} {unit}", format!("{time:.3}"), pad = width - 5)));
+    lines.push(
+        paint.with(Colour::Cyan, &format!("Total run time: {:>pad$} {unit}", format!("{time:.3}"), pad = width - 5)),
+    );
     lines.join("\n")
 }
 
 /// Adds up the durations; parallel states count once, with the longest of them.
 fn total_ms(chunks: &[&ChunkReport]) -> f64 {
-    let (parallel, serial): (Vec<&ChunkReport>, Vec<&ChunkReport>) = chunks.iter().copied().partition(|c| c.extra.contains("__parallel__"));
+    let (parallel, serial): (Vec<&ChunkReport>, Vec<&ChunkReport>) =
+        chunks.iter().copied().partition(|c| c.extra.contains("__parallel__"));
     serial.iter().map(|c| c.duration_ms).sum::<f64>() + parallel.iter().map(|c| c.duration_ms).fold(0.0, f64::max)
 }

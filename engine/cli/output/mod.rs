@@ -8,6 +8,8 @@ use crate::args::{Args, Format};
 use corpus_core::{Map, Value, python};
 use corpus_master::{HostReturn, Outcome};
 use paint::{Colour, Painter};
+use serde::Serialize;
+use serde_json::ser::{PrettyFormatter, Serializer};
 use std::io::Write;
 
 /// Writes answers in the format asked for.
@@ -21,11 +23,7 @@ impl Outputter<'_> {
     pub fn all(&self, answers: &[HostReturn], out: &mut dyn Write) -> std::io::Result<()> {
         let data = || -> Map { answers.iter().map(|answer| (answer.id.as_str(), salt_value(answer))).collect() };
         match self.args.out {
-            Some(Format::Json) => {
-                let text = serde_json::to_string_pretty(&data()).map_err(std::io::Error::other)?;
-                // Salt indents by four.
-                writeln!(out, "{}", indent_by_four(&text))
-            }
+            Some(Format::Json) => out.write_all(&json(&data())?),
             Some(Format::Yaml) => write!(out, "{}", corpus_render::yaml::emit(&data().into(), true)),
             _ => Ok(()),
         }
@@ -66,7 +64,12 @@ impl Outputter<'_> {
             }
             Outcome::Compile(errors) => {
                 let head = self.paint.with(Colour::Red, &format!("{id}:\n    Data failed to compile:"));
-                let body: Vec<String> = errors.iter().map(|e| self.paint.with(Colour::Red, &indented(&format!("----------\n{}", e.to_text(None).trim_end())))).collect();
+                let body: Vec<String> = errors
+                    .iter()
+                    .map(|e| {
+                        self.paint.with(Colour::Red, &indented(&format!("----------\n{}", e.to_text(None).trim_end())))
+                    })
+                    .collect();
                 format!("{head}\n{}", body.join("\n"))
             }
             Outcome::Failed(failure) => {
@@ -109,12 +112,11 @@ fn one_line(value: &Value) -> String {
     }
 }
 
-fn indent_by_four(text: &str) -> String {
-    text.lines()
-        .map(|line| {
-            let body = line.trim_start_matches(' ');
-            format!("{}{body}", " ".repeat((line.len() - body.len()) * 2))
-        })
-        .collect::<Vec<_>>()
-        .join("\n")
+/// Writes JSON as Salt does: indented by four, with a line feed at the end.
+fn json(data: &Map) -> std::io::Result<Vec<u8>> {
+    let mut text = vec![];
+    let mut writer = Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(b"    "));
+    data.serialize(&mut writer).map_err(std::io::Error::other)?;
+    text.push(b'\n');
+    Ok(text)
 }

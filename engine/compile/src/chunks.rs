@@ -253,8 +253,13 @@ impl<'r> Known<'r> {
         }
         if function.open {
             for key in low.args.keys().filter_map(Value::as_str).filter(|key| !is_engine_word(key)) {
+                // What the function takes by name is no slip of the pen.
+                if function.args.contains(&key) {
+                    continue;
+                }
                 if let Some(word) = mistyped_requisite(key) {
-                    let message = format!("'{key}' in state '{}' is taken for an argument, not for a requisite", low.id);
+                    let message =
+                        format!("'{key}' in state '{}' is taken for an argument, not for a requisite", low.id);
                     let hint = Some(format!("did you mean `{word}`?"));
                     suspect(cx, message, low.arg_span(key), key.chars().count(), hint);
                 }

@@ -118,7 +118,7 @@ impl Dag {
                             py(&draft.low.name),
                             draft.low.sls
                         );
-                        let diagnostic = cx.diagnostic(message, item.at).hint(format!("write it as '{}'", py(&target)));
+                        let diagnostic = cx.diagnostic(message, item.at).hint("put quotes around it");
                         cx.errors.push(diagnostic);
                         continue;
                     }

@@ -133,20 +133,22 @@ impl<'c, 'a> Renderer<'c, 'a> {
     fn suggestion(&mut self, sls: &str, env: &Arc<str>) -> Option<String> {
         let loader = self.cx.loader;
         let known = self.list(env);
-        did_you_mean(sls, known.iter().map(String::as_str)).or_else(|| {
-            // A forgotten package: `nginx` for `web.nginx`.
-            let end = format!(".{sls}");
-            known.iter().find(|name| name.ends_with(&end)).map(|name| format!("did you mean `{name}`?"))
-        })
-        .or_else(|| {
-            let roots = loader.roots(env);
-            let gone = roots.iter().find(|root| !std::path::Path::new(root).is_dir());
-            if let Some(gone) = gone {
-                return Some(format!("the file root {gone} of env '{env}' is no directory"));
-            }
-            let path = sls.replace('.', "/");
-            (!roots.is_empty()).then(|| format!("looked for {path}.sls and {path}/init.sls in {}", roots.join(", ")))
-        })
+        did_you_mean(sls, known.iter().map(String::as_str))
+            .or_else(|| {
+                // A forgotten package: `nginx` for `web.nginx`.
+                let end = format!(".{sls}");
+                known.iter().find(|name| name.ends_with(&end)).map(|name| format!("did you mean `{name}`?"))
+            })
+            .or_else(|| {
+                let roots = loader.roots(env);
+                let gone = roots.iter().find(|root| !std::path::Path::new(root).is_dir());
+                if let Some(gone) = gone {
+                    return Some(format!("the file root {gone} of env '{env}' is no directory"));
+                }
+                let path = sls.replace('.', "/");
+                (!roots.is_empty())
+                    .then(|| format!("looked for {path}.sls and {path}/init.sls in {}", roots.join(", ")))
+            })
     }
 
     /// Returns the environments and names that one include stands for.
@@ -166,7 +168,8 @@ impl<'c, 'a> Renderer<'c, 'a> {
             other => {
                 let found = corpus_core::python::repr(other);
                 let message = format!("Badly formatted include {found} found in include in SLS '{saltenv}:{sls}'");
-                let diagnostic = self.cx.diagnostic(message, include.at).hint("an include is an SLS name, `- web.common`");
+                let diagnostic =
+                    self.cx.diagnostic(message, include.at).hint("an include is an SLS name, `- web.common`");
                 self.cx.errors.push(diagnostic);
                 return vec![];
             }
@@ -189,7 +192,8 @@ impl<'c, 'a> Renderer<'c, 'a> {
                      package "
                 );
                 let rest = wanted.trim_start_matches('.');
-                let hint = format!("`{sls}` has no package that far up; `{rest}` alone is looked for from the file roots");
+                let hint =
+                    format!("`{sls}` has no package that far up; `{rest}` alone is looked for from the file roots");
                 let diagnostic = self.cx.diagnostic(message, include.at).hint(hint);
                 self.cx.errors.push(diagnostic);
                 self.cx.incomplete = true;

@@ -166,24 +166,41 @@ pub fn compile_top(
 /// Takes high data the rest of the way.
 fn finish(mut cx: Cx, mut high: High, registry: &Registry) -> Result<Compiled, Vec<Diagnostic>> {
     let shown = if cx.opts.keep_high { high.to_value() } else { Value::Null };
+    let mut shown_anyway = false;
     if cx.opts.plain {
         high.extends.clear();
         high.excludes.clear();
         verify::verify(&mut cx, &high);
     } else {
         let extends = std::mem::take(&mut high.extends);
+        let rendered = std::mem::take(&mut cx.errors);
         extend::reconcile(&mut cx, &mut high, extends, false);
+        let unextended = std::mem::replace(&mut cx.errors, rendered);
         verify::verify(&mut cx, &high);
+        if cx.opts.keep_high {
+            // High data is shown as Salt shows it, if only what comes after it fails: that is told beside it.
+            if !cx.errors.is_empty() {
+                return Err(failed(cx));
+            }
+            shown_anyway = true;
+        }
+        cx.errors.splice(0..0, unextended);
         requisite_in::resolve(&mut cx, &mut high);
         extend::exclude(&mut cx, &mut high);
     }
     let drafts = chunks::drafts(&mut cx, &high, registry);
     let (low, steps) = low::order(&mut cx, drafts);
-    let warnings = std::mem::take(&mut cx.warnings);
-    if cx.errors.is_empty() {
+    if cx.errors.is_empty() || shown_anyway {
+        let mut warnings = std::mem::take(&mut cx.errors);
+        warnings.append(&mut cx.warnings);
         return Ok(Compiled { low, high: shown, warnings: cx.finished(warnings), steps });
     }
+    Err(failed(cx))
+}
+
+/// Gives all that was found, errors first.
+fn failed(mut cx: Cx) -> Vec<Diagnostic> {
     let mut found = std::mem::take(&mut cx.errors);
-    found.extend(warnings);
-    Err(cx.finished(found))
+    found.append(&mut cx.warnings);
+    cx.finished(found)
 }

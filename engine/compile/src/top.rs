@@ -91,7 +91,8 @@ pub fn top_matches(
     if cx.errors.is_empty() {
         let warnings = std::mem::take(&mut cx.warnings);
         let places = places(&cx, &matches);
-        let names = |(env, names): (String, Vec<(String, At)>)| (env, names.into_iter().map(|(name, _)| name).collect());
+        let names =
+            |(env, names): (String, Vec<(String, At)>)| (env, names.into_iter().map(|(name, _)| name).collect());
         let matches = matches.into_iter().map(names).collect();
         Ok(TopMatches { matches, files, places, warnings: cx.finished(warnings) })
     } else {

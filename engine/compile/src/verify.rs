@@ -18,7 +18,7 @@ pub(crate) fn verify(cx: &mut Cx, high: &High) {
                     body.sls,
                     other.type_name()
                 );
-                let diagnostic = cx.diagnostic(message, body.at).hint(format!("write it as '{}'", py(other)));
+                let diagnostic = cx.diagnostic(message, body.at).hint("put quotes around it");
                 cx.errors.push(diagnostic);
             }
         }
@@ -59,7 +59,7 @@ fn verify_decl(cx: &mut Cx, id: &Value, body: &Body, decl: &Decl) {
         }
     };
     let mut funs: Vec<&str> = state.split_once('.').map(|(_, fun)| fun).into_iter().collect();
-    let (mut last, mut spaced) = (decl.at, 0);
+    let mut last = decl.at;
     for arg in args {
         match arg {
             Arg::Fun(at, fun) => {
@@ -68,11 +68,11 @@ fn verify_decl(cx: &mut Cx, id: &Value, body: &Body, decl: &Decl) {
                         "The function \"{fun}\" in state \"{id}\" in SLS \"{sls}\" has whitespace, a function with \
                          whitespace is not supported, perhaps this is an argument that is missing a \":\""
                     );
-                    let hint = fun.split_once(' ').map(|(word, rest)| format!("did you mean `{word}: {}`?", rest.trim_start()));
+                    let hint = fun
+                        .split_once(' ')
+                        .map(|(word, rest)| format!("did you mean `{word}: {}`?", rest.trim_start()));
                     let diagnostic = cx.diagnostic(message, *at).maybe_hint(hint);
                     cx.errors.push(diagnostic);
-                    spaced += 1;
-                    continue;
                 }
                 funs.push(fun);
                 last = *at;
@@ -88,8 +88,6 @@ fn verify_decl(cx: &mut Cx, id: &Value, body: &Body, decl: &Decl) {
         }
     }
     match funs.as_slice() {
-        // What has a space in it was told already.
-        [] if spaced > 0 => {}
         [] => {
             let message = format!("No function declared in state '{id}' in SLS '{sls}'");
             let diagnostic = cx.diagnostic(message, decl.at).hint(format!("write `{state}.<function>`"));

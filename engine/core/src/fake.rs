@@ -23,7 +23,12 @@ pub struct Fake {
     /// What has been performed, in order.
     pub performed: Mutex<Vec<Effect>>,
     fail_after: AtomicI64,
+    programs_do: Option<Programs>,
 }
+
+/// What programs do to the machine: a model of its own, against which predictions are checked. `None`: not
+/// a program of the model, the table of answers is asked.
+pub type Programs = Box<dyn Fn(&Fake, &Command) -> Option<Output> + Send + Sync>;
 
 impl Default for Fake {
     fn default() -> Self {
@@ -33,6 +38,7 @@ impl Default for Fake {
             programs: Mutex::default(),
             performed: Mutex::default(),
             fail_after: AtomicI64::new(-1),
+            programs_do: None,
         };
         fake.add_user(User { name: "root".into(), home: "/root".into(), shell: "/bin/sh".into(), ..User::default() });
         fake.add_group(Group { name: "root".into(), ..Group::default() });
@@ -91,6 +97,17 @@ impl Fake {
         if let Some(program) = line.split(' ').next() {
             self.add_program(program);
         }
+    }
+
+    /// Lets programs change the machine.
+    pub fn with_programs(mut self, programs: Programs) -> Self {
+        self.programs_do = Some(programs);
+        self
+    }
+
+    /// Performs an effect without a record of it: what a program of the model does.
+    pub fn alter(&self, effect: &Effect) -> HostResult<Observed> {
+        self.state.apply(effect)
     }
 
     /// Makes a program known to `which`.
@@ -184,6 +201,9 @@ impl Look for Fake {
         self.state.list(path)
     }
     fn query(&self, command: &Command) -> HostResult<Output> {
+        if let Some(output) = self.programs_do.as_ref().and_then(|run| run(self, command)) {
+            return Ok(output);
+        }
         let line = command.argv.join(" ");
         let answers = self.answers.lock().expect("no test panics with it");
         answers

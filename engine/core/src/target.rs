@@ -194,7 +194,11 @@ fn simple(text: &str, kind: TargetKind, delimiter: &str, nodegroups: &Map) -> Re
 
 /// Compiles a regular expression with Python's `re.match`: anchored at the start only.
 fn regex(pattern: &str) -> Result<Regex, String> {
-    Regex::new(&format!(r"\A(?:{pattern})")).map_err(|e| format!("invalid regular expression `{pattern}`: {e}"))
+    Regex::new(&format!(r"\A(?:{pattern})")).map_err(|error| {
+        // The pattern as it was written tells the better position.
+        let error = Regex::new(pattern).err().unwrap_or(error);
+        format!("invalid regular expression `{pattern}`: {error}")
+    })
 }
 
 // ---- compound ------------------------------------------------------------------------------------------------

@@ -54,11 +54,8 @@ fn died(run: &Interrupted) -> Diagnostic {
     };
     let effect = run.effect.as_ref().map(|effect| format!("; it had begun to {effect}")).unwrap_or_default();
     let finished = run.finished;
-    Diagnostic::warning(format!(
-        "run {}{when} was killed {place}, after {finished} states were done{effect}",
-        run.jid
-    ))
-    .hint("a new run finds out what is left to do")
+    Diagnostic::warning(format!("run {}{when} was killed {place}, after {finished} states were done{effect}", run.jid))
+        .hint("a new run finds out what is left to do")
 }
 
 /// Writes a report where job results are kept, `<cache>/jobs/<jid>/<id>.json`.

@@ -75,7 +75,8 @@ impl Config {
             .or_else(|| text("roster_file").map(PathBuf::from))
             .unwrap_or_else(|| dir.join("roster"));
         let id = over.id.clone().or_else(|| text("id")).unwrap_or_else(|| host_name(over.local));
-        let seconds = |key: &str, default: u64| opts.get(key).and_then(Value::as_int).map_or(default, |n| n.max(1) as u64);
+        let seconds =
+            |key: &str, default: u64| opts.get(key).and_then(Value::as_int).map_or(default, |n| n.max(1) as u64);
         let config = Self {
             timeout: Duration::from_secs(over.timeout.unwrap_or_else(|| seconds("ssh_timeout", 60))),
             max_procs: over.max_procs.unwrap_or_else(|| seconds("ssh_max_procs", 25) as usize).max(1),
@@ -126,15 +127,15 @@ impl Config {
 /// Reads a YAML (or JSON) file that must hold a mapping; nothing in it is an empty mapping.
 pub fn read_map(path: &Path) -> Result<Map, Vec<Diagnostic>> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        vec![Diagnostic::error(format!("cannot read {name}: {error}"))]
-    })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| vec![Diagnostic::error(format!("cannot read {name}: {error}"))])?;
     let fail = |pos: Pos, message: String, hints: Vec<String>| {
         let mut diagnostic = Diagnostic::error(message).at(Span::new(name.as_str(), pos), "");
         diagnostic.hints = hints;
         vec![diagnostic.with_excerpts(&|_, line| text.lines().nth(line as usize - 1).map(Into::into))]
     };
-    let node = corpus_render::yaml::parse(&text).map_err(|e| fail(e.pos, e.message.clone(), e.hints.clone()))?;
+    let node =
+        corpus_render::yaml::parse(&text).map_err(|e| fail(e.place(&text), e.message.clone(), e.hints.clone()))?;
     for (key, value) in node.as_map().unwrap_or_default() {
         if let Some(wanted) = key.as_str().and_then(|key| wrong_kind(key, value)) {
             let key = key.to_value();
@@ -160,7 +161,9 @@ fn wrong_kind(key: &str, value: &Node) -> Option<&'static str> {
         }
         "nodegroups" | "grains" | "pillar" | "roster_defaults" if value.as_map().is_none() => Some("a mapping"),
         "ssh_timeout" | "ssh_max_procs" if !number() => Some("a number above 0"),
-        "id" | "roster_file" | "corpus_cachedir" | "state_top" if plain.as_list().is_some() || plain.as_map().is_some() => {
+        "id" | "roster_file" | "corpus_cachedir" | "state_top"
+            if plain.as_list().is_some() || plain.as_map().is_some() =>
+        {
             Some("text")
         }
         _ => None,
@@ -250,7 +253,8 @@ fn defaults(local: bool) -> Map {
     ] {
         opts.insert(key, value);
     }
-    for (key, value) in [("master_port", 4506), ("publish_port", 4505), ("tcp_pub_port", 4510), ("tcp_pull_port", 4511)] {
+    for (key, value) in [("master_port", 4506), ("publish_port", 4505), ("tcp_pub_port", 4510), ("tcp_pull_port", 4511)]
+    {
         opts.insert(key, value);
     }
     opts

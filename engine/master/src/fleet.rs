@@ -4,12 +4,12 @@
 use crate::diagnose::{Failure, HostReturn, Kind, Outcome};
 use crate::session::{Session, lost};
 use crate::{Corpus, functions};
-use corpus_core::target::{Target, TargetKind};
 use corpus_core::diagnostic::Severity;
+use corpus_core::target::{Target, TargetKind};
 use corpus_core::{Call, Caller, Data, Diagnostic, Event, ExecError, Map, Value};
 use corpus_minion::{Local, LocalOptions};
-use corpus_ssh::{Host, MinionBinary, Roster, Ssh, SshError, SshOptions};
 use corpus_render::RenderCx;
+use corpus_ssh::{Host, MinionBinary, Roster, Ssh, SshError, SshOptions};
 use corpus_wire::{Minion, Remote, RemoteOptions};
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -72,7 +72,8 @@ impl Corpus {
         } else {
             Box::new(Local::new(LocalOptions::new(self.config.cache_dir.clone())))
         };
-        let session = Session::new(self.clone(), self.config.id.clone(), minion).far(pipe).with_grains_file(grains_file);
+        let session =
+            Session::new(self.clone(), self.config.id.clone(), minion).far(pipe).with_grains_file(grains_file);
         let answer = answer(&Arc::new(session), call, progress);
         progress(Progress::Done(&answer));
         Ok(answer)
@@ -128,7 +129,8 @@ impl Corpus {
                         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                         let Some(host) = next else { return };
                         if self.interrupted() {
-                            let why = Failure::new(Kind::Interrupted, "interrupted before it was begun: nothing was done");
+                            let why =
+                                Failure::new(Kind::Interrupted, "interrupted before it was begun: nothing was done");
                             let answer = failed(&host, call, why);
                             progress(Progress::Done(&answer));
                             let _ = send.send(answer);

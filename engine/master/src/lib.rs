@@ -43,7 +43,14 @@ impl Corpus {
         let engine = Engine::new(FileRoots::new(config.file_roots.clone()));
         let pillar_engine = Engine::new(FileRoots::new(config.pillar_roots.clone()));
         let files = FileServer::new(config.cache_dir.clone());
-        Ok(Arc::new(Self { registry: corpus_minion::registry(), engine, pillar_engine, files, interrupt: Arc::default(), config }))
+        Ok(Arc::new(Self {
+            registry: corpus_minion::registry(),
+            engine,
+            pillar_engine,
+            files,
+            interrupt: Arc::default(),
+            config,
+        }))
     }
 
     /// Tells whether the call is to end early.

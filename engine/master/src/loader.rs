@@ -1,9 +1,9 @@
 //! SLS files as the compiler asks for them: rendered for one minion, each once, with the way back from a
 //! rendered line to the line that was written.
 
+use crate::TemplateCaller;
 use crate::fileserver::lock;
 use crate::session::Session;
-use crate::TemplateCaller;
 use corpus_compile::{LoadError, Loaded, SlsLoader};
 use corpus_core::{Data, Diagnostic, Map, Span};
 use corpus_render::{Engine, RenderCx, RenderedSls};
@@ -23,7 +23,6 @@ impl Loader {
     pub fn new(session: &Session, data: Arc<Data>, caller: TemplateCaller) -> Self {
         Self { engine: session.corpus.engine.clone(), data, caller: Arc::new(caller), rendered: Mutex::default() }
     }
-
 
     /// Renders one SLS file.
     pub fn render(&self, sls: &str, saltenv: &str) -> Result<Arc<RenderedSls>, Diagnostic> {

@@ -4,7 +4,7 @@
 use corpus_core::exec::{Call, Caller};
 use corpus_core::host::{Command, FileKind, HostResult, Meta};
 use corpus_core::{
-    Data, ExecError, Group, HostError, LowState, Look, Output, PlanCx, Registry, Source, User, Value, python, state,
+    Data, ExecError, Group, HostError, Look, LowState, Output, PlanCx, Registry, Source, User, Value, python, state,
 };
 use std::path::{Path, PathBuf};
 

@@ -105,8 +105,7 @@ impl Minion for Local {
     fn run(&self, request: &RunRequest, up: &dyn Upstream) -> Result<RunReport, WireError> {
         let RunRequest { low, options, who, queue, .. } = request;
         // A dry run changes nothing, so it disturbs nobody.
-        let lock =
-            (!options.test).then(|| RunLock::take(&self.options.lock, options, who, *queue, &|| up.cancelled()));
+        let lock = (!options.test).then(|| RunLock::take(&self.options.lock, options, who, *queue, &|| up.cancelled()));
         let lock = lock.transpose()?;
         let data = self.data();
         let journal = Journal::new(&self.options.journal(), &options.jid);

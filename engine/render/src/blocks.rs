@@ -31,7 +31,8 @@ pub(crate) fn at_fault(source: &str, message: &str, at: u32) -> Option<Block> {
     }
     let until = if ended { source.len() } else { (at as usize).min(source.len()) };
     let open = open_at(source, until);
-    let head = word.map_or("Unexpected end of template.".to_owned(), |word| format!("Encountered unknown tag '{word}'."));
+    let head =
+        word.map_or("Unexpected end of template.".to_owned(), |word| format!("Encountered unknown tag '{word}'."));
     let Some((start, tag)) = open else { return Some(Block { message: head, open: None }) };
     let follow = FOLLOW.iter().find(|(name, _)| *name == tag).map_or("", |(_, follow)| follow);
     let one = !follow.contains(" or ");

@@ -93,7 +93,8 @@ enum Step {
 pub fn render_path(engine: &Engine, path: &Path, file: &str, cx: &RenderCx) -> Result<RenderedSls, Diagnostic> {
     let sls = cx.sls.as_deref().unwrap_or(file);
     let head = format!("Rendering SLS '{}:{sls}' failed: ", cx.saltenv);
-    let source = read(path).map_err(|why| Diagnostic::error(format!("{head}{why}")).at(Span::new(file, Pos::default()), ""))?;
+    let source =
+        read(path).map_err(|why| Diagnostic::error(format!("{head}{why}")).at(Span::new(file, Pos::default()), ""))?;
     let asked = steps(&source).map_err(|refusal| refused(refusal, &head, file, &source))?;
     let template = match asked.contains(&Step::Jinja) {
         true => Some(engine.template(path, file).map_err(|fail| fail.diagnostic(&head))?),
@@ -103,7 +104,13 @@ pub fn render_path(engine: &Engine, path: &Path, file: &str, cx: &RenderCx) -> R
 }
 
 /// Renders a text that no file holds.
-pub fn render_source(engine: &Engine, text: &str, name: &str, pipe: &str, cx: &RenderCx) -> Result<RenderedSls, Diagnostic> {
+pub fn render_source(
+    engine: &Engine,
+    text: &str,
+    name: &str,
+    pipe: &str,
+    cx: &RenderCx,
+) -> Result<RenderedSls, Diagnostic> {
     let head = format!("Rendering '{name}' failed: ");
     let line = if text.starts_with("#!") { text.to_owned() } else { format!("#!{pipe}") };
     let asked = steps(&line).map_err(|refusal| refused(refusal, &head, name, text))?;
@@ -157,8 +164,7 @@ fn run(
             })?;
             Node::from_value(&value, Pos::new(1, 1))
         }
-        _ => yaml::parse(&rendered.text)
-            .map_err(|error| yaml_error(&rendered, head, &error))?,
+        _ => yaml::parse(&rendered.text).map_err(|error| yaml_error(&rendered, head, &error))?,
     };
     Ok(rendered)
 }
@@ -177,10 +183,7 @@ fn yaml_error(rendered: &RenderedSls, head: &str, error: &yaml::YamlError) -> Di
         tab if tab == "Illegal tab character" => tab,
         _ => error.message.clone(),
     };
-    let line = |pos: Pos| rendered.text.lines().nth(pos.line.saturating_sub(1) as usize);
-    let ended = line(error.pos).is_none();
-    let start = error.related.first().filter(|_| ended).map(|(pos, _)| *pos);
-    let mut diagnostic = data_error(rendered, head, start.unwrap_or(error.pos), &message, &error.hints);
+    let mut diagnostic = data_error(rendered, head, error.place(&rendered.text), &message, &error.hints);
     // `while parsing …` only names the construct around; where a key stood first is news.
     for (pos, text) in error.related.iter().filter(|(_, text)| !text.starts_with("while ")) {
         diagnostic = diagnostic.at(rendered.locate(*pos), text.clone());

@@ -3,7 +3,9 @@
 
 use corpus_core::overlay::{self, Overlay};
 use corpus_core::state::Planned;
-use corpus_core::{Act, Call, Command, Effect, Map, Observed, Plan, PlanCx, Prediction, Settled, StateError, Step, Value};
+use corpus_core::{
+    Act, Call, Command, Effect, Map, Observed, Plan, PlanCx, Prediction, Settled, StateError, Step, Value,
+};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How a plan is carried out.

@@ -3,7 +3,7 @@
 //! Check commands run for real in a dry run too, as in Salt; `creates` looks through the dry run's overlay.
 
 use crate::slots;
-use corpus_core::{Call, Caller, Command, ExecError, Look, Map, Value, python};
+use corpus_core::{Call, Caller, Command, Data, ExecError, ExecFn, Look, Map, Registry, Value, python};
 use std::path::Path;
 
 /// What the guards of a chunk ask.
@@ -12,6 +12,8 @@ pub(crate) struct Guards<'a> {
     pub(crate) look: &'a dyn Look,
     pub(crate) caller: &'a dyn Caller,
     pub(crate) grains: &'a Value,
+    /// In a dry run: functions that only read are asked of the machine as it will be, through the overlay.
+    pub(crate) foresee: Option<(&'a Registry, &'a Data)>,
 }
 
 /// A state that its guards do not let run.
@@ -139,7 +141,12 @@ impl Guards<'_> {
         let both = slots::evaluate(&both, self.caller)?;
         let args = both.get("args").and_then(Value::as_list).unwrap_or_default().to_vec();
         let kwargs = both.get("kwargs").and_then(Value::as_map).cloned().unwrap_or_default();
-        let mut value = self.caller.call(&Call { fun, args, kwargs })?;
+        let call = Call { fun, args, kwargs };
+        let known = self.foresee.and_then(|(registry, data)| Some((registry.function(&call.fun)?.run, data)));
+        let mut value = match known {
+            Some((ExecFn::Read(read), data)) => read(&call, self.look, data)?,
+            _ => self.caller.call(&call)?,
+        };
         if let Some(path) = pick {
             value = value.traverse(&python::str(&path), ":").cloned().unwrap_or_default();
         }

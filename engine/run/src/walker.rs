@@ -463,7 +463,7 @@ impl<'s, 'e> Walk<'s, 'e> {
 
     /// Returns what a call of this chunk may know of the run.
     pub(crate) fn around(&self, i: usize) -> Around {
-        let mut depends_on = vec![];
+        let (mut depends_on, mut waits_for) = (vec![], vec![]);
         if self.ground.runner.options.test {
             for (_, target) in self.targets(i, true) {
                 let id = self.ground.low.chunks[target].id.to_string();
@@ -471,11 +471,12 @@ impl<'s, 'e> Walk<'s, 'e> {
                     depends_on.push(id);
                 }
             }
+            waits_for.clone_from(&depends_on);
             if depends_on.is_empty() {
                 depends_on.clone_from(&self.opaque);
             }
         }
-        Around { accumulated: self.accumulated.clone(), depends_on }
+        Around { accumulated: self.accumulated.clone(), depends_on, waits_for }
     }
 
     fn settled(&self, i: usize) -> bool {

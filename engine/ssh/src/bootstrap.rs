@@ -9,7 +9,7 @@
 use crate::session::{Pipe, Session};
 use crate::{Host, SshError};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::PathBuf;
 
 /// How much of a shell's chatter is put up with before the script's first word.
@@ -190,7 +190,7 @@ fn upload(pipe: &mut Pipe, binaries: &[MinionBinary], arch: &str) -> Result<(), 
         }
         sent += n as u64;
         // A disk that is full ends the script: its words, not the broken pipe, are the reason to tell.
-        if pipe.write.write_all(&buffer[..n]).is_err() {
+        if !pipe.write_unanswered(&buffer[..n]) {
             return Ok(());
         }
     }
@@ -210,7 +210,7 @@ fn failure(words: &str, dir: String) -> SshError {
         "check" if why.contains("ermission denied") => SshError::NoExec { dir, why },
         "check" => SshError::Damaged { dir, why },
         _ if why.contains("No space") || why.contains("quota") => SshError::NoSpace { dir, why },
-        _ => SshError::ThinDir { dir, why: format!("it cannot be written ({why})") },
+        _ => SshError::Unwritable { dir, why },
     }
 }
 

@@ -62,6 +62,8 @@ pub enum SshError {
         "programs in {dir} cannot be run: {why}\nhint: it may be mounted noexec; set `thin_dir` in the roster to another place"
     )]
     NoExec { dir: String, why: String },
+    #[error("{dir} cannot be written: {why}\nhint: set `thin_dir` in the roster to another place")]
+    Unwritable { dir: String, why: String },
     #[error("{dir} is not to be trusted: {why}\nhint: remove it, or set `thin_dir` in the roster to another place")]
     ThinDir { dir: String, why: String },
     #[error("the minion was damaged on its way to {dir}: {why}\nhint: run again")]

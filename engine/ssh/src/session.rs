@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// How long the other side may take to receive one piece, before it is given up.
@@ -146,6 +147,7 @@ impl Session {
         let (read, write) = channel.split();
         let end = Arc::new(Mutex::new(End::default()));
         let write = Arc::new(write);
+        let (gone, told) = watch::channel(false);
         Ok(Pipe {
             read: PipeReader {
                 line: self.line.clone(),
@@ -155,8 +157,9 @@ impl Session {
                 end: end.clone(),
                 write: write.clone(),
                 patience: Some(START),
+                gone,
             },
-            write: PipeWriter { line: self.line.clone(), write },
+            write: PipeWriter { line: self.line.clone(), write, gone: told },
             end,
         })
     }
@@ -194,6 +197,21 @@ pub struct Pipe {
 }
 
 impl Pipe {
+    /// Writes, unless the program says something or ends before all is taken; tells whether it did not.
+    pub(crate) fn write_unanswered(&mut self, bytes: &[u8]) -> bool {
+        let Self { read, write, .. } = self;
+        if read.at < read.have.len() {
+            return false;
+        }
+        let handle = write.line.handle.clone();
+        handle.block_on(async {
+            tokio::select! {
+                sent = timeout(STALL, write.write.data_bytes(bytes.to_vec())) => matches!(sent, Ok(Ok(()))),
+                _ = read.filled() => false,
+            }
+        })
+    }
+
     /// Returns the two halves, for [`corpus_wire::Remote::connect`].
     pub fn into_boxes(self) -> (Box<dyn Read + Send>, Box<dyn Write + Send>) {
         (Box::new(self.read), Box::new(self.write))
@@ -233,6 +251,8 @@ pub struct PipeReader {
     write: Arc<ChannelWriteHalf<client::Msg>>,
     /// How long to wait for bytes; the wire has a patience of its own.
     patience: Option<Duration>,
+    /// Wakes a writer whose program has ended: nobody would make room for it any more.
+    gone: watch::Sender<bool>,
 }
 
 impl PipeReader {
@@ -243,49 +263,48 @@ impl PipeReader {
 
     /// Waits for bytes; false at the end.
     fn fill(&mut self) -> bool {
-        let Self { line, read, have, at, end, patience, .. } = self;
-        line.handle.block_on(async {
-            loop {
-                if lock(end).closed {
-                    return false;
-                }
-                let message = match patience {
-                    Some(limit) => timeout(*limit, read.wait()).await,
-                    None => Ok(read.wait().await),
-                };
-                let mut end = lock(end);
-                let Ok(message) = message else {
-                    (end.closed, end.silent) = (true, true);
-                    return false;
-                };
-                match message {
-                    Some(ChannelMsg::Data { data }) => {
-                        have.clear();
-                        have.extend_from_slice(&data);
-                        *at = 0;
-                        return true;
-                    }
-                    Some(ChannelMsg::ExtendedData { data, .. }) => {
-                        let room = SAID.saturating_sub(end.stderr.len()).min(data.len());
-                        end.stderr.extend_from_slice(&data[..room]);
-                    }
-                    Some(ChannelMsg::ExitStatus { exit_status }) => end.code = i32::try_from(exit_status).ok(),
-                    Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
-                        end.code = Some(match signal_name {
-                            russh::Sig::KILL => 137,
-                            russh::Sig::TERM => 143,
-                            _ => 128,
-                        });
-                    }
-                    Some(ChannelMsg::Eof) => end.eof = true,
-                    Some(ChannelMsg::Close) | None => {
-                        end.closed = true;
-                        return false;
-                    }
-                    Some(_) => {}
-                }
+        let handle = self.line.handle.clone();
+        handle.block_on(self.filled())
+    }
+
+    async fn filled(&mut self) -> bool {
+        loop {
+            if lock(&self.end).closed {
+                return false;
             }
-        })
+            let message = match self.patience {
+                Some(limit) => timeout(limit, self.read.wait()).await,
+                None => Ok(self.read.wait().await),
+            };
+            let mut end = lock(&self.end);
+            match message {
+                Ok(Some(ChannelMsg::Data { data })) => {
+                    self.have.clear();
+                    self.have.extend_from_slice(&data);
+                    self.at = 0;
+                    return true;
+                }
+                Ok(Some(ChannelMsg::ExtendedData { data, .. })) => {
+                    let room = SAID.saturating_sub(end.stderr.len()).min(data.len());
+                    end.stderr.extend_from_slice(&data[..room]);
+                }
+                Ok(Some(ChannelMsg::ExitStatus { exit_status })) => end.code = i32::try_from(exit_status).ok(),
+                Ok(Some(ChannelMsg::ExitSignal { signal_name, .. })) => {
+                    end.code = Some(match signal_name {
+                        russh::Sig::KILL => 137,
+                        russh::Sig::TERM => 143,
+                        _ => 128,
+                    });
+                }
+                Ok(Some(ChannelMsg::Eof)) => end.eof = true,
+                Ok(Some(ChannelMsg::Close) | None) | Err(_) => {
+                    (end.closed, end.silent) = (true, message.is_err());
+                    self.gone.send_replace(true);
+                    return false;
+                }
+                Ok(Some(_)) => {}
+            }
+        }
     }
 
     /// Reads everything, whatever the program's status.
@@ -344,13 +363,21 @@ impl Drop for PipeReader {
 pub struct PipeWriter {
     line: Arc<Line>,
     write: Arc<ChannelWriteHalf<client::Msg>>,
+    gone: watch::Receiver<bool>,
 }
 
 impl Write for PipeWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // Bounded, so that a stalled peer is noticed per piece.
         let piece = &bytes[..bytes.len().min(256 * 1024)];
-        let sent = self.line.handle.block_on(async { timeout(STALL, self.write.data_bytes(piece.to_vec())).await });
+        let Self { line, write, gone } = self;
+        let sent = line.handle.block_on(async {
+            tokio::select! {
+                sent = timeout(STALL, write.data_bytes(piece.to_vec())) => sent,
+                // The reader's own end says nothing about the program.
+                Ok(_) = gone.wait_for(|gone| *gone) => Ok(Err(russh::Error::SendError)),
+            }
+        });
         match sent {
             Ok(Ok(())) => Ok(piece.len()),
             Ok(Err(error)) => Err(io::Error::new(io::ErrorKind::BrokenPipe, error.to_string())),

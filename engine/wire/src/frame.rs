@@ -5,6 +5,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// What a minion says before its first frame. Anything before it is the login shell's chatter.
@@ -31,17 +32,18 @@ pub(crate) enum Frame {
 }
 
 /// The writing end, shared by all threads that have something to say.
-pub(crate) struct Sender(Mutex<Box<dyn Write + Send>>);
+pub(crate) struct Sender(Mutex<Box<dyn Write + Send>>, AtomicU64);
 
 impl Sender {
     pub(crate) fn new(write: Box<dyn Write + Send>) -> Self {
-        Self(Mutex::new(write))
+        Self(Mutex::new(write), AtomicU64::new(0))
     }
 
     /// Writes bytes that are no frame.
     pub(crate) fn raw(&self, bytes: &[u8]) -> io::Result<()> {
         let mut write = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         write.write_all(bytes)?;
+        self.1.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         write.flush()
     }
 
@@ -63,6 +65,11 @@ impl Sender {
     /// Writes a piece of a file.
     pub(crate) fn content(&self, ask: u32, bytes: &[u8]) -> io::Result<()> {
         self.raw(&framed(CONTENT, &[&ask.to_le_bytes(), bytes]))
+    }
+
+    /// Returns how many bytes were written.
+    pub(crate) fn sent(&self) -> u64 {
+        self.1.load(Ordering::Relaxed)
     }
 
     /// Drops the stream, which tells the other end that nothing more will come.

@@ -40,6 +40,8 @@ pub struct Remote {
     sender: Sender,
     shared: Arc<Shared>,
     silence: Duration,
+    /// How many bytes of files were sent.
+    content: AtomicU64,
     /// The grains that the minion told in this session.
     told: Mutex<Option<Map>>,
 }
@@ -50,6 +52,8 @@ struct Shared {
     started: Instant,
     /// When the last byte came, in milliseconds after `started`.
     heard: AtomicU64,
+    /// How many bytes have come.
+    received: AtomicU64,
 }
 
 #[derive(Default)]
@@ -67,7 +71,12 @@ impl Remote {
         write: Box<dyn Write + Send>,
         options: RemoteOptions,
     ) -> Result<Self, WireError> {
-        let shared = Arc::new(Shared { waiting: Mutex::default(), started: Instant::now(), heard: AtomicU64::new(0) });
+        let shared = Arc::new(Shared {
+            waiting: Mutex::default(),
+            started: Instant::now(),
+            heard: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+        });
         let (tx, greeting) = mpsc::channel();
         let heard = shared.clone();
         std::thread::Builder::new()
@@ -94,7 +103,14 @@ impl Remote {
         if hello.protocol != crate::PROTOCOL || hello.build != options.build {
             return Err(WireError::Build { ours: options.build, theirs: hello.build });
         }
-        Ok(Self { hello, sender: Sender::new(write), shared, silence: options.silence, told: Mutex::default() })
+        Ok(Self {
+            hello,
+            sender: Sender::new(write),
+            shared,
+            silence: options.silence,
+            content: AtomicU64::new(0),
+            told: Mutex::default(),
+        })
     }
 
     /// Sends a request and returns where its answers arrive.
@@ -220,6 +236,14 @@ impl Minion for Remote {
     }
 }
 
+impl Drop for Remote {
+    fn drop(&mut self) {
+        let (content, sent) = (self.content.load(Ordering::Relaxed), self.sender.sent());
+        let received = self.shared.received.load(Ordering::Relaxed);
+        tracing::debug!(sent, content, received, "The minion was talked to.");
+    }
+}
+
 /// A request whose answers are still to come.
 struct Pending<'a> {
     remote: &'a Remote,
@@ -283,6 +307,7 @@ impl Pending<'_> {
                 Ok(n) => {
                     let sent = self.remote.sender.content(ask, &buffer[..n]);
                     sent.map_err(|error| self.remote.shared.lost(&error, self.at.clone()))?;
+                    self.remote.content.fetch_add(n as u64, Ordering::Relaxed);
                     self.remote.shared.hear();
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -392,6 +417,7 @@ struct Heard {
 impl Read for Heard {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.read.read(buffer)?;
+        self.shared.received.fetch_add(n as u64, Ordering::Relaxed);
         self.shared.hear();
         Ok(n)
     }

@@ -137,7 +137,17 @@ impl<'a> Run<'a> {
             }
         }
         let merge_lists = opts.get("pillar_merge_lists").is_some_and(Value::truthy);
-        Self { request, renderer, strategy, merge_lists, envs, ignored: vec![], named_at: vec![], messages: vec![], diagnostics }
+        Self {
+            request,
+            renderer,
+            strategy,
+            merge_lists,
+            envs,
+            ignored: vec![],
+            named_at: vec![],
+            messages: vec![],
+            diagnostics,
+        }
     }
 
     fn opt(&self, name: &str) -> Option<&Value> {

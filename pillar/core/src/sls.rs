@@ -105,7 +105,8 @@ impl Run<'_> {
                     }
                     None => {
                         if self.renderer.find(&name, env).is_none() {
-                            let place = rendered.show(Diagnostic::error(""), &include.node, "").labels.into_iter().next();
+                            let place =
+                                rendered.show(Diagnostic::error(""), &include.node, "").labels.into_iter().next();
                             self.named_at.extend(place.map(|label| (env.to_owned(), name.clone(), label)));
                         }
                         self.sls(&name, env, done, &include.defaults, depth + 1)

@@ -106,7 +106,8 @@ impl Run<'_> {
         }
         let malformed = |node: &Node, wanted: &str| {
             let message = format!("the pillar top file is malformed: expected {wanted}, found {}", node.type_name());
-            rendered.show(Diagnostic::error(message), node, "")
+            rendered
+                .show(Diagnostic::error(message), node, "")
                 .hint("a top file reads `base:`, below it targets, below each a list of SLS names")
         };
         let Some(envs) = rendered.node.as_map() else {

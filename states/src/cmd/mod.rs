@@ -18,7 +18,6 @@ pub struct How<'a> {
     pub timeout: Option<u64>,
     pub bg: bool,
     pub clean_env: bool,
-    pub stdin: Option<&'a str>,
 }
 
 /// Reads `env` in each form that Salt takes: a mapping, a list of mappings, a list of `NAME=value`.
@@ -94,7 +93,7 @@ pub fn prepare(mut command: Command, how: &How<'_>, cx: &PlanCx<'_>) -> Result<C
     command.timeout_s = how.timeout;
     command.background = how.bg;
     command.clean_env = how.clean_env;
-    command.stdin = how.stdin.map(|text| text.as_bytes().to_vec());
+    command.stdin = cx.low.args.get("stdin").filter(|text| !text.is_null()).map(|text| python::str(text).into_bytes());
     Ok(command)
 }
 
@@ -241,11 +240,15 @@ pub fn words(line: &str) -> Vec<String> {
 }
 
 /// Returns the plan that runs one command, whose ending `settle` judges.
-pub fn plan_of(command: Command, name: &str, would: String, did: String) -> Plan {
+pub fn plan_of(cx: &PlanCx<'_>, command: Command, name: &str, would: String, did: String) -> Plan {
     let mut plan = Plan::default().says(would, did).change("cmd", name);
     plan.push(corpus_core::Effect::Exec(command), vec![corpus_core::Prediction::Opaque]);
     for step in &mut plan.steps {
         step.must_succeed = false;
+    }
+    if cx.low.args.contains("user") {
+        plan.warnings
+            .push(format!("{} does not know 'user'; the user to become is named by 'runas'.", cx.low.full_name()));
     }
     plan
 }

@@ -23,8 +23,11 @@ pub struct Run {
     /// Directory to start in; the user's home if not given.
     pub cwd: Option<String>,
     /// User to become.
-    #[serde(alias = "user")]
     pub runas: Option<String>,
+    /// Has no effect, as in Salt; warned about, as `runas` is meant.
+    pub user: Option<Value>,
+    /// What the command reads from its standard input.
+    pub stdin: Option<Value>,
     /// Group to become.
     pub group: Option<String>,
     /// Mask of new files' modes, as `022`.
@@ -106,7 +109,7 @@ impl State for Run {
         let command = shared::prepare(command, &self.how(), cx)?;
         let would = format!("Command \"{}\" would have been executed", self.name);
         let did = format!("Command \"{}\" run", self.name);
-        Ok(shared::plan_of(command, &self.name, would, did))
+        Ok(shared::plan_of(cx, command, &self.name, would, did))
     }
 
     fn settle(&self, plan: &Plan, seen: &[Observed], _: &PlanCx<'_>) -> Result<Settled, StateError> {

@@ -34,8 +34,11 @@ pub struct Script {
     /// Directory to start in; the user's home if not given.
     pub cwd: Option<String>,
     /// User to become.
-    #[serde(alias = "user")]
     pub runas: Option<String>,
+    /// Has no effect, as in Salt; warned about, as `runas` is meant.
+    pub user: Option<Value>,
+    /// What the command reads from its standard input.
+    pub stdin: Option<Value>,
     /// Group to become.
     pub group: Option<String>,
     /// Mask of new files' modes, as `022`.
@@ -155,7 +158,7 @@ impl State for Script {
         let user = if self.runas.is_some() { Some(Owner::Name(owner)) } else { None };
         let attrs = Attrs { user, group: None, mode: Some(0o500) };
         let would = format!("Command '{}' would have been executed", self.name);
-        let run = shared::plan_of(command, &self.name, would, format!("Command '{}' run", self.name));
+        let run = shared::plan_of(cx, command, &self.name, would, format!("Command '{}' run", self.name));
         let mut plan = Plan { steps: vec![], ..run };
         plan.push(Effect::WriteFile { path: path.clone(), content, attrs, backup: None }, vec![]);
         plan.steps.extend(run.steps);

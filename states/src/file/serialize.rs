@@ -1,10 +1,11 @@
 //! `file.serialize`
 
 use super::shared::manage::{self, Managed};
-use super::shared::sources::Wanted;
+use super::shared::sources::{self, Wanted};
 use super::shared::{self, HIDDEN, failed, mapping};
 use corpus_core::decode::Mode;
 use corpus_core::plan::{Observed, Settled};
+use corpus_core::source::TemplateRequest;
 use corpus_core::{Call, Map, Plan, PlanCx, State, StateError, Value, python};
 use corpus_exec::file::perms::Want;
 use serde::Deserialize;
@@ -136,6 +137,21 @@ fn json_text(out: &mut String, text: &str, ascii: bool) {
     out.push('"');
 }
 
+/// Writes sections of settings as Python's `configparser` does: names in lower case, a line feed after each section.
+fn ini(data: &Value) -> Result<String, StateError> {
+    let wrong = || failed("The configparser serializer needs a mapping of sections to mappings of settings");
+    let mut out = String::new();
+    for (section, settings) in data.as_map().ok_or_else(wrong)? {
+        let _ = writeln!(out, "[{}]", python::str(section));
+        for (key, value) in settings.as_map().ok_or_else(wrong)? {
+            let value = python::str(value).replace('\n', "\n\t");
+            let _ = writeln!(out, "{} = {value}", python::str(key).to_lowercase());
+        }
+        out.push('\n');
+    }
+    Ok(out)
+}
+
 /// Merges as Salt's `dictupdate.merge_recurse` does: mappings deeply, anything else replaced.
 fn merge(old: &Value, new: &Value) -> Value {
     let (Some(a), Some(b)) = (old.as_map(), new.as_map()) else { return new.clone() };
@@ -180,6 +196,9 @@ impl Serialize {
             json(&mut out, data, indent, sorted, ascii, 0);
             return Ok(out + "\n");
         }
+        if form == "configparser" {
+            return Ok(ini(data)? + "\n");
+        }
         let mut call = Call::new("slsutil.serialize", vec![form.into(), data.clone()]);
         if form == "yaml" {
             call.kwargs.insert("default_flow_style", false);
@@ -203,6 +222,14 @@ impl Serialize {
         let text = shared::read_text(cx, path)?.text;
         if form == "json" {
             return serde_json::from_str(&text).map(Some).map_err(|error| trouble(error.to_string()));
+        }
+        if form == "yaml" {
+            // The agent has no parser of YAML; its master has, and reads what a template may read.
+            let context = [("text", text)].into_iter().collect();
+            let request = TemplateRequest { engine: "jinja".into(), context };
+            let json = sources::render(cx, "{{ text | load_yaml | json }}".into(), Some(request))?;
+            let value: Value = serde_json::from_slice(&json).map_err(|error| trouble(error.to_string()))?;
+            return Ok(Some(value).filter(|value| !value.is_null()));
         }
         let call = Call::new("slsutil.deserialize", vec![form.into(), text.into()]);
         cx.caller

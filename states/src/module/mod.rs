@@ -96,7 +96,7 @@ pub fn plan(cx: &PlanCx<'_>) -> Result<Plan, StateError> {
         _ => (format!("Functions {} to be executed.", names.join(", ")), String::new()),
     };
     for Planned { fun, args, kwargs } in calls {
-        plan.changes.insert(fun.as_str(), Value::Null);
+        plan.changes.insert(if legacy { "ret" } else { &fun }, Value::Null);
         plan.push(Effect::Call { fun, args, kwargs }, vec![Prediction::Opaque]);
     }
     plan.memo = [("names", Value::from(names)), ("legacy", legacy.into())].into_iter().collect::<Map>().into();

@@ -216,7 +216,6 @@ impl Present {
             unique: self.unique,
             system: self.system,
             gecos: self.gecos(Gecos::default()),
-            loginclass: self.loginclass.clone(),
             nologinit: self.nologinit,
             usergroup: self.usergroup,
         };

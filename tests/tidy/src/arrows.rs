@@ -21,8 +21,14 @@ const MAY: &[(&str, &[&str])] = &[
     (
         "corpus-master",
         &[
-            "corpus-core", "corpus-render", "corpus-compile", "corpus-wire", "corpus-ssh", "corpus-pillar",
-            "corpus-exec", "corpus-minion",
+            "corpus-core",
+            "corpus-render",
+            "corpus-compile",
+            "corpus-wire",
+            "corpus-ssh",
+            "corpus-pillar",
+            "corpus-exec",
+            "corpus-minion",
         ],
     ),
 ];
@@ -32,15 +38,40 @@ const FREE: &[&str] = &["corpus", "corpus-tidy", "corpus-it"];
 
 /// What must never be reachable, however many steps away, and why.
 const NEVER: &[(&str, &[&str], &str)] = &[
-    ("corpus-core", &["tokio", "russh", "minijinja", "postcard", "rustix"], "everything waits for core to compile, and it touches no machine"),
-    ("corpus-states", &["tokio", "russh", "minijinja", "corpus-run", "corpus-wire", "corpus-render"], "law 1: a state has no hands"),
+    (
+        "corpus-core",
+        &["tokio", "russh", "minijinja", "postcard", "rustix"],
+        "everything waits for core to compile, and it touches no machine",
+    ),
+    (
+        "corpus-states",
+        &["tokio", "russh", "minijinja", "corpus-run", "corpus-wire", "corpus-render"],
+        "law 1: a state has no hands",
+    ),
     ("corpus-exec", &["tokio", "corpus-states", "minijinja"], "it runs in the agent, and is called by states"),
-    ("corpus-minion", &["tokio", "russh", "minijinja", "saphyr-parser", "petgraph", "corpus-render", "corpus-compile", "corpus-master"], "the thin stays thin and holds no secrets it was not sent"),
+    (
+        "corpus-minion",
+        &[
+            "tokio",
+            "russh",
+            "minijinja",
+            "saphyr-parser",
+            "petgraph",
+            "corpus-render",
+            "corpus-compile",
+            "corpus-master",
+        ],
+        "the thin stays thin and holds no secrets it was not sent",
+    ),
     ("corpus-render", &["corpus-states", "corpus-exec", "tokio"], "it knows functions by name only"),
     ("corpus-compile", &["corpus-states", "corpus-exec", "tokio"], "it knows functions by name only"),
     ("corpus-run", &["corpus-states", "corpus-exec", "tokio"], "it knows functions by name only"),
     ("corpus-ssh", &["corpus-compile", "corpus-run", "corpus-states"], "a transport carries bytes"),
-    ("corpus-pillar", &["corpus-wire", "corpus-ssh", "corpus-minion"], "pillar is computed from grains and asks no machine"),
+    (
+        "corpus-pillar",
+        &["corpus-wire", "corpus-ssh", "corpus-minion"],
+        "pillar is computed from grains and asks no machine",
+    ),
 ];
 
 /// The only crate that may name a heavy dependency.
@@ -106,7 +137,9 @@ pub fn check(root: &Path) -> Result<Vec<String>> {
         }
     }
     for name in UNWANTED.iter().filter(|name| edges.contains_key(**name) || name_of.values().any(|n| n == *name)) {
-        complaints.push(format!("{name} is in the dependency tree: TLS is rustls with ring, and C needs no more than a compiler"));
+        complaints.push(format!(
+            "{name} is in the dependency tree: TLS is rustls with ring, and C needs no more than a compiler"
+        ));
     }
     Ok(complaints)
 }

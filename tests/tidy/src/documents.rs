@@ -10,7 +10,10 @@ use std::path::{Path, PathBuf};
 pub fn check(root: &Path, bless: bool) -> Result<Vec<String>> {
     let registry = corpus_minion::registry();
     let mut pages: BTreeMap<PathBuf, String> = BTreeMap::new();
-    pages.insert("docs/parity.md".into(), parity(&registry, &std::fs::read_to_string(root.join("docs/parity-notes.md")).unwrap_or_default()));
+    pages.insert(
+        "docs/parity.md".into(),
+        parity(&registry, &std::fs::read_to_string(root.join("docs/parity-notes.md")).unwrap_or_default()),
+    );
     for def in registry.all_states() {
         pages.insert(format!("docs/reference/states/{}.md", def.name).into(), state_page(def));
     }
@@ -59,7 +62,8 @@ fn parity(registry: &Registry, notes: &str) -> String {
         "{HEAD}# What is built\n\nEvery function that this build answers, with the arguments that it takes. What is not here answers \
          with an error that names it. How behaviour differs from Salt's is in [salt-differences.md](salt-differences.md).\n\n"
     );
-    let _ = writeln!(out, "## State functions ({})\n\n| function | arguments |\n|---|---|", registry.all_states().count());
+    let _ =
+        writeln!(out, "## State functions ({})\n\n| function | arguments |\n|---|---|", registry.all_states().count());
     for def in registry.all_states() {
         let args: Vec<String> = (def.args)().iter().map(|arg| format!("`{arg}`")).collect();
         let _ = writeln!(out, "| [`{0}`](reference/states/{0}.md) | {1} |", def.name, args.join(" "));
@@ -112,7 +116,8 @@ fn functions(registry: &Registry) -> String {
 }
 
 fn state_page(def: &StateDef) -> String {
-    let mut out = format!("{HEAD}# {}\n\n{}\n\n## Arguments\n\n| argument | meaning |\n|---|---|\n", def.name, def.doc.trim());
+    let mut out =
+        format!("{HEAD}# {}\n\n{}\n\n## Arguments\n\n| argument | meaning |\n|---|---|\n", def.name, def.doc.trim());
     for arg in (def.args)() {
         let words = def.arg_docs.iter().find(|(name, _)| name == arg).map_or("", |(_, words)| words);
         let _ = writeln!(out, "| `{arg}` | {} |", words.replace('\n', " ").replace('|', "\\|"));

@@ -8,11 +8,31 @@ use std::sync::Arc;
 
 /// The functions of this module.
 pub const FNS: &[MasterDef] = &[
-    MasterDef { name: "cp.get_file_str", args: "(path, saltenv='base')", doc: "Returns the text of a file of the state tree, false if there is none.", run: get_file_str },
-    MasterDef { name: "cp.list_master", args: "(saltenv='base', prefix='')", doc: "Lists the files of the state tree.", run: list_master },
-    MasterDef { name: "cp.list_states", args: "(saltenv='base')", doc: "Lists the SLS names of the state tree.", run: list_states },
+    MasterDef {
+        name: "cp.get_file_str",
+        args: "(path, saltenv='base')",
+        doc: "Returns the text of a file of the state tree, false if there is none.",
+        run: get_file_str,
+    },
+    MasterDef {
+        name: "cp.list_master",
+        args: "(saltenv='base', prefix='')",
+        doc: "Lists the files of the state tree.",
+        run: list_master,
+    },
+    MasterDef {
+        name: "cp.list_states",
+        args: "(saltenv='base')",
+        doc: "Lists the SLS names of the state tree.",
+        run: list_states,
+    },
     MasterDef { name: "cp.envs", args: "()", doc: "Lists the environments of the state tree.", run: envs },
-    MasterDef { name: "cp.hash_file", args: "(path, saltenv='base')", doc: "Returns the SHA-256 of a file of the state tree.", run: hash_file },
+    MasterDef {
+        name: "cp.hash_file",
+        args: "(path, saltenv='base')",
+        doc: "Returns the SHA-256 of a file of the state tree.",
+        run: hash_file,
+    },
 ];
 
 fn env(call: &Call, place: usize, data: &Data) -> String {

@@ -46,7 +46,9 @@ pub fn answer(session: &Arc<Session>, call: &Call, events: &(dyn Fn(Event) + Syn
         call_data(session, call).and_then(|data| (def.run)(call, session, &data).map_err(|e| function(&e)))
     } else {
         match session.corpus.registry.function(&call.fun).map(|def| def.run) {
-            Some(ExecFn::Data(run)) => call_data(session, call).and_then(|data| run(call, &data).map_err(|e| function(&e))),
+            Some(ExecFn::Data(run)) => {
+                call_data(session, call).and_then(|data| run(call, &data).map_err(|e| function(&e)))
+            }
             // Most questions to a machine need neither grains nor pillar: `test.ping` costs one round trip.
             Some(_) => match session.minion.call(&typed(call)) {
                 Ok(answer) => answer.map_err(|error| function(&error)),
@@ -78,7 +80,10 @@ fn call_data(session: &Arc<Session>, call: &Call) -> Result<Arc<Data>, Failure> 
     match session.data(&saltenv, pillarenv(session, call).as_deref(), &over) {
         Ok(data) => Ok(Arc::new(data)),
         Err(PillarFailure::Failed(failure)) => Err(failure),
-        // Salt: functions go on with what there is; only a state run stops.
+        // Salt: functions go on with what there is; only what compiles states stops.
+        Err(PillarFailure::Errors(_, errors)) if call.fun.starts_with("state.show_") => {
+            Err(state::pillar_failed(&errors))
+        }
         Err(PillarFailure::Errors(data, errors)) => {
             crate::fileserver::lock(&session.warnings).extend(errors);
             Ok(Arc::new(*data))

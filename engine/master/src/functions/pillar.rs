@@ -7,16 +7,46 @@ use std::sync::Arc;
 
 /// The functions of this module.
 pub const FNS: &[MasterDef] = &[
-    MasterDef { name: "pillar.items", args: "(*keys, pillar=None, pillarenv=None)", doc: "Compiles the pillar anew and returns it, or only the keys asked for.", run: items },
+    MasterDef {
+        name: "pillar.items",
+        args: "(*keys, pillar=None, pillarenv=None)",
+        doc: "Compiles the pillar anew and returns it, or only the keys asked for.",
+        run: items,
+    },
     MasterDef { name: "grains.items", args: "()", doc: "Returns all grains.", run: grains },
-    MasterDef { name: "mine.get", args: "(tgt, fun, tgt_type='glob')", doc: "Returns mine data of other minions. There is none without a running fleet, as with `salt-call --local`.", run: mine_get },
-    MasterDef { name: "saltutil.sync_all", args: "(**kwargs)", doc: "Nothing to synchronise: all functions are in the one binary.", run: sync },
+    MasterDef {
+        name: "mine.get",
+        args: "(tgt, fun, tgt_type='glob')",
+        doc: "Returns mine data of other minions. There is none without a running fleet, as with `salt-call --local`.",
+        run: mine_get,
+    },
+    MasterDef {
+        name: "saltutil.sync_all",
+        args: "(**kwargs)",
+        doc: "Nothing to synchronise: all functions are in the one binary.",
+        run: sync,
+    },
     MasterDef { name: "saltutil.sync_modules", args: "(**kwargs)", doc: "Nothing to synchronise.", run: sync },
     MasterDef { name: "saltutil.sync_grains", args: "(**kwargs)", doc: "Nothing to synchronise.", run: sync },
     MasterDef { name: "saltutil.sync_states", args: "(**kwargs)", doc: "Nothing to synchronise.", run: sync },
-    MasterDef { name: "saltutil.refresh_pillar", args: "(**kwargs)", doc: "Returns true: each call compiles the pillar anew.", run: refreshed },
-    MasterDef { name: "saltutil.refresh_grains", args: "(**kwargs)", doc: "Returns true: each session collects the grains anew.", run: refreshed },
-    MasterDef { name: "saltutil.refresh_modules", args: "(**kwargs)", doc: "Returns true: all functions are in the one binary.", run: refreshed },
+    MasterDef {
+        name: "saltutil.refresh_pillar",
+        args: "(**kwargs)",
+        doc: "Returns true: each call compiles the pillar anew.",
+        run: refreshed,
+    },
+    MasterDef {
+        name: "saltutil.refresh_grains",
+        args: "(**kwargs)",
+        doc: "Returns true: each session collects the grains anew.",
+        run: refreshed,
+    },
+    MasterDef {
+        name: "saltutil.refresh_modules",
+        args: "(**kwargs)",
+        doc: "Returns true: all functions are in the one binary.",
+        run: refreshed,
+    },
 ];
 
 fn items(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecError> {

@@ -8,9 +8,24 @@ use std::sync::Arc;
 
 /// The functions of this module.
 pub const FNS: &[MasterDef] = &[
-    MasterDef { name: "slsutil.renderer", args: "(path=None, string=None, default_renderer='jinja|yaml', **vars)", doc: "Renders a file of the state tree, or a text, and returns the data.", run: renderer },
-    MasterDef { name: "slsutil.file_exists", args: "(path, saltenv='base')", doc: "Tells whether the state tree has a file.", run: exists },
-    MasterDef { name: "slsutil.path_exists", args: "(path, saltenv='base')", doc: "Tells whether the state tree has a file or a directory.", run: exists },
+    MasterDef {
+        name: "slsutil.renderer",
+        args: "(path=None, string=None, default_renderer='jinja|yaml', **vars)",
+        doc: "Renders a file of the state tree, or a text, and returns the data.",
+        run: renderer,
+    },
+    MasterDef {
+        name: "slsutil.file_exists",
+        args: "(path, saltenv='base')",
+        doc: "Tells whether the state tree has a file.",
+        run: exists,
+    },
+    MasterDef {
+        name: "slsutil.path_exists",
+        args: "(path, saltenv='base')",
+        doc: "Tells whether the state tree has a file or a directory.",
+        run: exists,
+    },
 ];
 
 fn exists(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecError> {

@@ -9,28 +9,110 @@ use crate::{TemplateCaller, fileserver};
 use corpus_compile::top::{Merging, TopMatches, TopOptions};
 use corpus_compile::{CompileOptions, Compiled, SlsLoader};
 use corpus_core::target::{Target, TargetKind};
-use corpus_core::{Call, Data, Diagnostic, Event, ExecError, LowChunk, LowState, Map, RunOptions, RunReport, Value, python, suggest};
+use corpus_core::{
+    Call, Data, Diagnostic, Event, ExecError, LowChunk, LowState, Map, RunOptions, RunReport, Value, python, suggest,
+};
 use corpus_wire::RunRequest;
 use std::sync::Arc;
 
 /// The functions of this module that answer with data; the runs are in [`run`].
 pub const FNS: &[MasterDef] = &[
-    MasterDef { name: "state.apply", args: "(mods=None, test=False, pillar=None, saltenv='base', exclude=None)", doc: "Converges the minion to the SLS files named, or to its highstate.", run: not_in_templates },
-    MasterDef { name: "state.sls", args: "(mods, test=False, pillar=None, saltenv='base', exclude=None)", doc: "Converges the minion to the SLS files named.", run: not_in_templates },
-    MasterDef { name: "state.highstate", args: "(test=False, pillar=None)", doc: "Converges the minion to all that the top file gives it.", run: not_in_templates },
-    MasterDef { name: "state.test", args: "(mods=None, **kwargs)", doc: "Shows what `state.apply` would change.", run: not_in_templates },
-    MasterDef { name: "state.single", args: "(fun, name, test=False, **kwargs)", doc: "Runs one state function.", run: not_in_templates },
-    MasterDef { name: "state.sls_id", args: "(id, mods, test=False)", doc: "Runs one ID of SLS files, with what it requires.", run: not_in_templates },
-    MasterDef { name: "state.high", args: "(data, test=False)", doc: "Runs high data given as an argument.", run: not_in_templates },
-    MasterDef { name: "state.template_str", args: "(tem, test=False)", doc: "Runs states given as text.", run: not_in_templates },
-    MasterDef { name: "state.show_sls", args: "(mods, saltenv='base')", doc: "Returns the high data of SLS files.", run: show_sls },
-    MasterDef { name: "state.show_low_sls", args: "(mods, saltenv='base')", doc: "Returns the low data of SLS files, in order.", run: show_low_sls },
-    MasterDef { name: "state.show_highstate", args: "()", doc: "Returns the high data of the highstate.", run: show_highstate },
-    MasterDef { name: "state.show_lowstate", args: "()", doc: "Returns the low data of the highstate, in the order in which it would run.", run: show_lowstate },
-    MasterDef { name: "state.show_top", args: "()", doc: "Returns which SLS files the top file gives the minion.", run: show_top },
-    MasterDef { name: "state.show_lowstate_sls", args: "(mods, saltenv='base')", doc: "Returns the low data of SLS files as it would run: `extend`, `exclude` and the requisites of both sides applied.", run: show_lowstate_sls },
-    MasterDef { name: "state.show_states", args: "()", doc: "Returns the SLS files that the highstate uses.", run: show_states },
-    MasterDef { name: "state.sls_exists", args: "(mods, saltenv='base')", doc: "Tells whether SLS files exist.", run: sls_exists },
+    MasterDef {
+        name: "state.apply",
+        args: "(mods=None, test=False, pillar=None, saltenv='base', exclude=None)",
+        doc: "Converges the minion to the SLS files named, or to its highstate.",
+        run: not_in_templates,
+    },
+    MasterDef {
+        name: "state.sls",
+        args: "(mods, test=False, pillar=None, saltenv='base', exclude=None)",
+        doc: "Converges the minion to the SLS files named.",
+        run: not_in_templates,
+    },
+    MasterDef {
+        name: "state.highstate",
+        args: "(test=False, pillar=None)",
+        doc: "Converges the minion to all that the top file gives it.",
+        run: not_in_templates,
+    },
+    MasterDef {
+        name: "state.test",
+        args: "(mods=None, **kwargs)",
+        doc: "Shows what `state.apply` would change.",
+        run: not_in_templates,
+    },
+    MasterDef {
+        name: "state.single",
+        args: "(fun, name, test=False, **kwargs)",
+        doc: "Runs one state function.",
+        run: not_in_templates,
+    },
+    MasterDef {
+        name: "state.sls_id",
+        args: "(id, mods, test=False)",
+        doc: "Runs one ID of SLS files, with what it requires.",
+        run: not_in_templates,
+    },
+    MasterDef {
+        name: "state.high",
+        args: "(data, test=False)",
+        doc: "Runs high data given as an argument.",
+        run: not_in_templates,
+    },
+    MasterDef {
+        name: "state.template_str",
+        args: "(tem, test=False)",
+        doc: "Runs states given as text.",
+        run: not_in_templates,
+    },
+    MasterDef {
+        name: "state.show_sls",
+        args: "(mods, saltenv='base')",
+        doc: "Returns the high data of SLS files.",
+        run: show_sls,
+    },
+    MasterDef {
+        name: "state.show_low_sls",
+        args: "(mods, saltenv='base')",
+        doc: "Returns the low data of SLS files, in order.",
+        run: show_low_sls,
+    },
+    MasterDef {
+        name: "state.show_highstate",
+        args: "()",
+        doc: "Returns the high data of the highstate.",
+        run: show_highstate,
+    },
+    MasterDef {
+        name: "state.show_lowstate",
+        args: "()",
+        doc: "Returns the low data of the highstate, in the order in which it would run.",
+        run: show_lowstate,
+    },
+    MasterDef {
+        name: "state.show_top",
+        args: "()",
+        doc: "Returns which SLS files the top file gives the minion.",
+        run: show_top,
+    },
+    MasterDef {
+        name: "state.show_lowstate_sls",
+        args: "(mods, saltenv='base')",
+        doc: "Returns the low data of SLS files as it would run: `extend`, `exclude` and the requisites of both sides applied.",
+        run: show_lowstate_sls,
+    },
+    MasterDef {
+        name: "state.show_states",
+        args: "()",
+        doc: "Returns the SLS files that the highstate uses.",
+        run: show_states,
+    },
+    MasterDef {
+        name: "state.sls_exists",
+        args: "(mods, saltenv='base')",
+        doc: "Tells whether SLS files exist.",
+        run: sls_exists,
+    },
 ];
 
 /// Tells whether a function is a state run.
@@ -52,7 +134,7 @@ pub fn run(session: &Arc<Session>, call: &Call, events: &(dyn Fn(Event) + Sync))
     let data = match session.data(&env, pillarenv(session, call).as_deref(), &over) {
         Ok(data) => Arc::new(data),
         Err(PillarFailure::Failed(failure)) => return Outcome::Failed(failure),
-        Err(PillarFailure::Errors(_, errors)) => return pillar_failed(&errors),
+        Err(PillarFailure::Errors(_, errors)) => return Outcome::Failed(pillar_failed(&errors)),
     };
     let loader = loader(session, &data);
     let compiled = match compile(session, call, &data, &env, &loader) {
@@ -93,17 +175,24 @@ fn relocate(report: &mut RunReport, low: &LowState, loader: &Loader) {
     }
 }
 
-fn pillar_failed(errors: &[Diagnostic]) -> Outcome {
+pub(super) fn pillar_failed(errors: &[Diagnostic]) -> Failure {
     let text: String = errors.iter().map(|error| error.to_text(None)).collect();
-    Outcome::Failed(Failure::new(Kind::Pillar, format!("Pillar failed to render with the following messages:\n{}", text.trim_end())))
+    Failure::new(Kind::Pillar, format!("Pillar failed to render with the following messages:\n{}", text.trim_end()))
 }
 
-fn walk(session: &Arc<Session>, call: &Call, data: Arc<Data>, low: &Arc<LowState>, events: &(dyn Fn(Event) + Sync)) -> Outcome {
+fn walk(
+    session: &Arc<Session>,
+    call: &Call,
+    data: Arc<Data>,
+    low: &Arc<LowState>,
+    events: &(dyn Fn(Event) + Sync),
+) -> Outcome {
     let source = RunSource::new(session, data.clone(), events);
     let flag = |key: &str| call.kwargs.get(key).is_some_and(Value::truthy) || session.corpus.config.flag(key);
     let options = RunOptions {
         jid: jid(),
-        test: call.fun == "state.test" || call.kwargs.get("test").map_or(session.corpus.config.flag("test"), Value::truthy),
+        test: call.fun == "state.test"
+            || call.kwargs.get("test").map_or(session.corpus.config.flag("test"), Value::truthy),
         failhard: flag("failhard"),
         skip_verify: flag("skip_verify"),
         aggregate: flag("state_aggregate"),
@@ -154,7 +243,9 @@ fn left_over(low: &LowState, report: &RunReport) -> Option<Diagnostic> {
 fn texts(value: Option<&Value>) -> Vec<String> {
     match value {
         Some(Value::List(items)) => items.iter().map(python::str).collect(),
-        Some(Value::Str(text)) => text.split(',').map(|word| word.trim().to_owned()).filter(|w| !w.is_empty()).collect(),
+        Some(Value::Str(text)) => {
+            text.split(',').map(|word| word.trim().to_owned()).filter(|w| !w.is_empty()).collect()
+        }
         None | Some(Value::Null) => vec![],
         Some(other) => vec![python::str(other)],
     }

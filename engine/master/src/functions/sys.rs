@@ -8,21 +8,52 @@ use std::sync::Arc;
 
 /// The functions of this module.
 pub const FNS: &[MasterDef] = &[
-    MasterDef { name: "sys.doc", args: "(*names)", doc: "Returns the documentation of functions: execution functions, else state functions.", run: doc },
-    MasterDef { name: "sys.state_doc", args: "(*names)", doc: "Returns the documentation of state functions.", run: state_doc },
-    MasterDef { name: "sys.list_functions", args: "(*modules)", doc: "Lists the execution functions.", run: list_functions },
+    MasterDef {
+        name: "sys.doc",
+        args: "(*names)",
+        doc: "Returns the documentation of functions: execution functions, else state functions.",
+        run: doc,
+    },
+    MasterDef {
+        name: "sys.state_doc",
+        args: "(*names)",
+        doc: "Returns the documentation of state functions.",
+        run: state_doc,
+    },
+    MasterDef {
+        name: "sys.list_functions",
+        args: "(*modules)",
+        doc: "Lists the execution functions.",
+        run: list_functions,
+    },
     MasterDef { name: "sys.list_modules", args: "()", doc: "Lists the execution modules.", run: list_modules },
-    MasterDef { name: "sys.list_state_functions", args: "(*modules)", doc: "Lists the state functions.", run: list_state_functions },
+    MasterDef {
+        name: "sys.list_state_functions",
+        args: "(*modules)",
+        doc: "Lists the state functions.",
+        run: list_state_functions,
+    },
     MasterDef { name: "sys.list_state_modules", args: "()", doc: "Lists the state modules.", run: list_state_modules },
-    MasterDef { name: "sys.argspec", args: "(name)", doc: "Returns the arguments of execution functions.", run: argspec },
-    MasterDef { name: "sys.state_argspec", args: "(name)", doc: "Returns the arguments of state functions.", run: state_argspec },
+    MasterDef {
+        name: "sys.argspec",
+        args: "(name)",
+        doc: "Returns the arguments of execution functions.",
+        run: argspec,
+    },
+    MasterDef {
+        name: "sys.state_argspec",
+        args: "(name)",
+        doc: "Returns the arguments of state functions.",
+        run: state_argspec,
+    },
 ];
 
 /// Returns name and text of everything that has the name, or whose module has.
 fn wanted(names: &[String], name: &str) -> bool {
     names.is_empty()
         || names.iter().any(|want| {
-            want == name || name.split_once('.').is_some_and(|(module, _)| module == want)
+            want == name
+                || name.split_once('.').is_some_and(|(module, _)| module == want)
                 || corpus_core::glob::matches(want, name)
         })
 }
@@ -57,8 +88,10 @@ fn doc(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, E
     if found.is_empty() {
         let all = session.corpus.function_names();
         let states = session.corpus.registry.all_states().map(|def| def.name);
-        let near = names.first().and_then(|name| suggest::did_you_mean(name, all.iter().map(String::as_str).chain(states)));
-        let hint = near.unwrap_or_else(|| "`sys.list_functions` and `sys.list_state_functions` list what there is".into());
+        let near =
+            names.first().and_then(|name| suggest::did_you_mean(name, all.iter().map(String::as_str).chain(states)));
+        let hint =
+            near.unwrap_or_else(|| "`sys.list_functions` and `sys.list_state_functions` list what there is".into());
         return Err(ExecError::Failed(format!("'{}' is not available. ({hint})", names.join(", "))));
     }
     Ok(found.into())
@@ -71,7 +104,11 @@ fn state_doc(call: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Result<Value
         let mut text = def.doc.trim_end().to_owned();
         for arg in (def.args)() {
             let words = def.arg_docs.iter().find(|(name, _)| name == arg).map_or("", |(_, words)| words);
-            text += &format!("\n{}{arg}\n    {}", if text.contains("\nArguments") { "" } else { "\nArguments\n---------\n" }, words.replace('\n', "\n    "));
+            text += &format!(
+                "\n{}{arg}\n    {}",
+                if text.contains("\nArguments") { "" } else { "\nArguments\n---------\n" },
+                words.replace('\n', "\n    ")
+            );
         }
         found.insert(def.name, text);
     }

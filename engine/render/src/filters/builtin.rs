@@ -246,9 +246,10 @@ fn to_int(value: &Val, args: &Args) -> R<Val> {
                 _ => (digits, base),
             };
             if (2..=36).contains(&base)
-                && let Ok(i) = i64::from_str_radix(digits, base as u32) {
-                    return Ok(Val::Int(sign * i));
-                }
+                && let Ok(i) = i64::from_str_radix(digits, base as u32)
+            {
+                return Ok(Val::Int(sign * i));
+            }
             match parse_float(s).filter(|x| x.is_finite()) {
                 Some(x) => Ok(Val::Int(x as i64)),
                 None => default(),

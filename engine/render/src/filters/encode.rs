@@ -13,9 +13,10 @@ use std::fmt::Write;
 pub fn call(_vm: &mut Vm, name: &str, value: &Val, args: &Args) -> R<Option<Val>> {
     let bytes = || -> R<Vec<u8>> {
         if let Val::Obj(obj) = value
-            && let Obj::Bytes(bytes) = &**obj {
-                return Ok(bytes.clone());
-            }
+            && let Obj::Bytes(bytes) = &**obj
+        {
+            return Ok(bytes.clone());
+        }
         Ok(show::text(value)?.as_bytes().to_vec())
     };
     Ok(Some(match name {

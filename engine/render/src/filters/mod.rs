@@ -7,8 +7,8 @@ mod salt;
 mod sequence;
 mod time;
 
-use crate::args::Args;
 use crate::access::unknown;
+use crate::args::Args;
 use crate::eval::Vm;
 use crate::fail::{R, defined, err};
 use crate::show;

@@ -39,6 +39,13 @@ pub struct YamlError {
 }
 
 impl YamlError {
+    /// Returns the place to show in a text: where the reader gave up, or if that is behind the end, where what it was
+    /// reading began.
+    pub fn place(&self, text: &str) -> Pos {
+        let ended = text.lines().nth(self.pos.line.saturating_sub(1) as usize).is_none();
+        self.related.first().filter(|_| ended).map_or(self.pos, |(pos, _)| *pos)
+    }
+
     /// Returns the words that Salt's YAML renderer gives to the error: the problem alone for mistakes of
     /// scanning, the whole account with its places for the others.
     pub fn salt_text(&self) -> String {

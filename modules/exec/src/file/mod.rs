@@ -11,8 +11,8 @@ pub mod perms;
 pub mod replace;
 pub mod walk;
 
-use corpus_core::host::{HostResult, Look};
 use corpus_core::Value;
+use corpus_core::host::{HostResult, Look};
 use std::path::{Path, PathBuf};
 
 /// Splits text into lines that keep their line feeds, as Python's `readlines` does.

@@ -40,7 +40,11 @@ pub fn compile(pattern: &str, flags: u32) -> Result<Regex, String> {
         }
     }
     let text = if words.is_empty() { body } else { format!("(?{words}){body}") };
-    Regex::new(&text).map_err(|error| format!("`{pattern}` is no regular expression: {error}"))
+    Regex::new(&text).map_err(|error| {
+        // The pattern as it was written tells the better position.
+        let error = Regex::new(pattern).err().unwrap_or(error);
+        format!("`{pattern}` is no regular expression: {error}")
+    })
 }
 
 /// Compiles a pattern that must match at the start, as Python's `re.match` looks for it.

@@ -5,7 +5,7 @@ use super::slsutil::update;
 use corpus_core::plan::{Attrs, Content, Effect};
 use corpus_core::python;
 use corpus_core::value::{Map, Value};
-use corpus_core::{Act, Call, Data, ExecDef, ExecError, ExecFn};
+use corpus_core::{Act, Call, Data, ExecDef, ExecError, ExecFn, Look};
 use std::path::{Path, PathBuf};
 
 /// The functions of this module.
@@ -228,13 +228,13 @@ pub(crate) fn fnmatch(text: &str, pattern: &str) -> bool {
 }
 
 /// Reads the grains that are set, and says in which file they are.
-fn stored(host: &dyn Act) -> Result<(PathBuf, Map), ExecError> {
+pub fn stored(look: &dyn Look) -> Result<(PathBuf, Map), ExecError> {
     for file in FILES {
         let path = Path::new(file);
-        if host.as_look().stat(path)?.is_none() {
+        if look.stat(path)?.is_none() {
             continue;
         }
-        let bytes = host.as_look().read(path)?;
+        let bytes = look.read(path)?;
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok((path.into(), Map::new()));
         }
@@ -249,8 +249,18 @@ fn stored(host: &dyn Act) -> Result<(PathBuf, Map), ExecError> {
     Ok((FILES[0].into(), Map::new()))
 }
 
-fn store(host: &dyn Act, changes: &Map, destructive: bool) -> Result<Value, ExecError> {
-    let (path, mut grains) = stored(host)?;
+/// Returns the grains as they are with those that were set since they were collected.
+pub fn current(look: &dyn Look, data: &Data) -> Result<Value, ExecError> {
+    let mut grains = data.grains.as_map().cloned().unwrap_or_default();
+    for (key, value) in stored(look)?.1 {
+        grains.0.insert(key, value);
+    }
+    Ok(grains.into())
+}
+
+/// Returns the effects that set grains by their top-level keys; with `destructive`, null removes one.
+pub fn storing(look: &dyn Look, changes: &Map, destructive: bool) -> Result<Vec<Effect>, ExecError> {
+    let (path, mut grains) = stored(look)?;
     for (key, value) in changes {
         if value.is_null() && destructive {
             grains.0.shift_remove(key);
@@ -259,13 +269,21 @@ fn store(host: &dyn Act, changes: &Map, destructive: bool) -> Result<Value, Exec
         }
     }
     let text = super::slsutil::json(&grains.into(), Some(&Value::Int(2)), false)? + "\n";
+    let mut effects = vec![];
     if let Some(parent) = path.parent()
-        && host.as_look().stat(parent)?.is_none()
+        && look.stat(parent)?.is_none()
     {
-        host.perform(&Effect::Mkdir { path: parent.into(), attrs: Attrs::default() })?;
+        effects.push(Effect::Mkdir { path: parent.into(), attrs: Attrs::default() });
     }
     let content = Content::Bytes(text.into_bytes());
-    host.perform(&Effect::WriteFile { path, content, attrs: Attrs::default(), backup: None })?;
+    effects.push(Effect::WriteFile { path, content, attrs: Attrs::default(), backup: None });
+    Ok(effects)
+}
+
+fn store(host: &dyn Act, changes: &Map, destructive: bool) -> Result<Value, ExecError> {
+    for effect in storing(host.as_look(), changes, destructive)? {
+        host.perform(&effect)?;
+    }
     Ok(Value::from(changes.clone()))
 }
 
@@ -281,7 +299,7 @@ fn setvals(call: &Call, host: &dyn Act, _: &Data) -> Result<Value, ExecError> {
 }
 
 /// Puts a value at a path; returns the whole top-level grain that this makes.
-fn placed(grains: &Value, path: &[&str], value: Option<Value>) -> Value {
+pub fn placed(grains: &Value, path: &[&str], value: Option<Value>) -> Value {
     let [first, rest @ ..] = path else { return value.unwrap_or_default() };
     let mut map = grains.as_map().cloned().unwrap_or_default();
     if rest.is_empty() && value.is_none() {

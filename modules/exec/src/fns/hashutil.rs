@@ -107,7 +107,7 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
     out
 }
 
-fn unbase64(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn unbase64(text: &str) -> Option<Vec<u8>> {
     let letters: Vec<u32> = text
         .bytes()
         .filter(|b| !b.is_ascii_whitespace() && *b != b'=')

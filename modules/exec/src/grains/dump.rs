@@ -124,7 +124,7 @@ fn quoted(text: &str, in_flow: bool) -> String {
 fn is_plain(text: &str, in_flow: bool) -> bool {
     let Some(first) = text.chars().next() else { return false };
     let lower = text.to_ascii_lowercase();
-    let words = ["null", "~", "true", "false", "yes", "no", "on", "off", "y", "n", "<<", "=", "---", "..."];
+    let words = ["null", "~", "true", "false", "yes", "no", "on", "off", "<<", "=", "---", "..."];
     let indicator = "#,[]{}&*!|>'\"%@`".contains(first)
         || ("-?:".contains(first) && text[1..].chars().next().is_none_or(char::is_whitespace));
     // Numbers in all bases, dates, times and sexagesimals start with these.
@@ -191,7 +191,7 @@ mod tests {
             .collect();
         assert_eq!(
             block(&map.into(), true),
-            "a:\n- x: 1\n  'y': true\n- - p\n  - q\nb:\n  e: {}\n  k:\n  - 1\n  - null\n"
+            "a:\n- x: 1\n  y: true\n- - p\n  - q\nb:\n  e: {}\n  k:\n  - 1\n  - null\n"
         );
     }
 }

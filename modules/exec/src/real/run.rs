@@ -143,6 +143,12 @@ fn prepare(host: &Real, command: &Command, program: &str) -> HostResult<std::pro
     })?;
     let mut process = std::process::Command::new(found);
     process.arg0(program);
+    for (name, value) in crate::fns::environ::overlaid() {
+        match value {
+            Some(value) => process.env(name, value),
+            None => process.env_remove(name),
+        };
+    }
     if command.clean_env {
         process.env_clear();
     } else {

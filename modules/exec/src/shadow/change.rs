@@ -32,7 +32,6 @@ pub struct NewUser {
     pub unique: bool,
     pub system: bool,
     pub gecos: Gecos,
-    pub loginclass: Option<String>,
     pub nologinit: bool,
     /// Make (or do not make) a group of the same name; `None` is the system's own habit.
     pub usergroup: Option<bool>,
@@ -73,7 +72,6 @@ pub fn add_user(look: &dyn Look, new: &NewUser) -> HostResult<Vec<Step>> {
     add("-G", (!new.groups.is_empty()).then(|| new.groups.join(",")));
     add("-d", new.home.clone());
     add("-c", Some(new.gecos.write()).filter(|text| !text.is_empty()));
-    add("-L", new.loginclass.clone());
     if new.gid.is_none() {
         match new.usergroup {
             Some(true) => argv.push("-U".into()),
