@@ -209,9 +209,9 @@ def w5(count=5):
     with Fleet(count) as fleet:
         for name, floor in (
             ("small", fleet.ssh("tar -C %s/salt/w5/small -cf - . | SSH \"mkdir -p /srv/small && tar -C /srv/small -xf -\"" % WORK)),
-            ("big", fleet.ssh("scp -q -F %s/ssh_config %s/salt/w5/big.bin {}:/srv/big.bin" % (WORK, WORK))),
+            ("big", fleet.ssh("scp -O -q -F %s/ssh_config %s/salt/w5/big.bin {}:/srv/big.bin" % (WORK, WORK))),
         ):
-            wipe = lambda: [fleet.lab("exec", str(i), "rm", "-rf", "/srv/small", "/srv/big.bin", "/var/cache/corpus/files") for i in range(1, count + 1)]  # noqa: E731
+            wipe = lambda: [fleet.lab("exec", str(i), "rm", "-rf", "/srv/small", "/srv/big.bin", "/var/tmp/.corpus_root/cache/files") for i in range(1, count + 1)]  # noqa: E731
             table = Table("W5: %s to %d hosts" % ("1,000 small files" if name == "small" else "one file of 100 MB", count), "Floor: %s." % ("tar through ssh" if name == "small" else "scp"))
             table.row("floor", floor, wipe, runs=3)
             table.row("corpus, first", corpus("*", "state.apply", "w5_" + name, "--out=quiet"), wipe, runs=3)

@@ -70,6 +70,9 @@ fn console(tree: &Tree, block: &str) -> String {
     seen
 }
 
+/// A machine takes one writing run at a time, and other tests are under way.
+const QUEUE: &str = "case \"$*\" in *state.apply*|*state.s[il]*) set -- \"$@\" queue=True;; esac;";
+
 /// Runs a line in which `corpus` is the program under test with the tree's configuration: on this machine, unless the
 /// tree or the line has a roster.
 fn shell(tree: &Tree, line: &str) -> Said {
@@ -85,7 +88,7 @@ fn shell(tree: &Tree, line: &str) -> Said {
         program += " --local";
     }
     let mut command = std::process::Command::new("sh");
-    command.arg("-c").arg(format!("corpus() {{ {program} \"$@\"; }}\n{line}"));
+    command.arg("-c").arg(format!("corpus() {{ {QUEUE} {program} \"$@\"; }}\n{line}"));
     command
         .env("TREE", tree.path())
         .env("CORPUS_MINION", minion())

@@ -178,15 +178,21 @@ fn a_busy_machine_says_with_what_and_can_be_waited_for() {
     let mut first = tree.corpus(APPLY);
     first.env("SUDO_USER", "anna");
     lab.inside(11, "rm -rf /srv/mid; mkdir -p /srv/mid").expect(0);
-    tree.file("salt/s.sls", STATES);
+    // The first run goes on until it is let go, however slow this machine is.
+    tree.file("salt/s.sls", &STATES.replace("sleep 3", "until test -e /srv/mid/go; do sleep 0.1; done"));
     let first = first.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
     until("the run comes to its second state", || lab.inside(11, "test -e /srv/mid/started").code == 0);
     let said = lab.ssh(&tree, &lab.roster(11), &["*", "state.single", "test.nop", "x"]).expect(75);
     assert!(said.out.contains("busy: run 20") && said.out.contains("by anna since 20"), "{}", said.out);
     // A dry run and a call disturb nobody.
     lab.ssh(&tree, &lab.roster(11), &["*", "state.single", "test.nop", "x", "test=True"]).expect(0);
-    lab.ssh(&tree, &lab.roster(11), &["*", "state.single", "test.nop", "x", "queue=True"]).expect(0);
-    assert_eq!(lab.inside(11, "ls /srv/mid").out, "first\nlast\nslept\nstarted\n", "the first run was over");
+    let mut queued = tree.corpus(&["*", "state.single", "test.nop", "x", "queue=True"]);
+    let mut queued = queued.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(queued.try_wait().expect("it can be looked at").is_none(), "the second run waits");
+    lab.inside(11, "touch /srv/mid/go").expect(0);
+    assert_eq!(end(queued).code, 0);
+    assert_eq!(lab.inside(11, "ls /srv/mid").out, "first\ngo\nlast\nslept\nstarted\n", "the first run was over");
     assert_eq!(end(first).code, 0);
 }
 

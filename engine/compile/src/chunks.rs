@@ -32,6 +32,7 @@ pub(crate) fn drafts(cx: &mut Cx, high: &High, registry: &Registry) -> Vec<Draft
             declare(cx, id, body, decl, &mut out);
             for draft in &mut out[from..] {
                 known.reconcile_watch(draft);
+                odd_words(cx, draft);
                 // Of a declaration with a mistake, what it means is a guess.
                 if !cx.broken.contains(&*draft.low.id) {
                     known.check(cx, &draft.low);
@@ -40,6 +41,33 @@ pub(crate) fn drafts(cx: &mut Cx, high: &High, registry: &Registry) -> Vec<Draft
         }
     }
     out
+}
+
+/// Warns of engine words whose value means nothing; Salt falls back to its defaults without a word to the user.
+fn odd_words(cx: &mut Cx, draft: &Draft) {
+    let sound = |order: &Value| match order {
+        Value::Int(_) | Value::Float(_) | Value::Null => true,
+        other => matches!(other.as_str(), Some("first" | "last")),
+    };
+    let mut odd = vec![];
+    if let Some(order) = draft.order.as_ref().filter(|order| !sound(order)) {
+        let message = format!("`order: {}` in state '{}' has no effect", py(order), draft.low.id);
+        odd.push(("order", message, "`order` is a number, `first` or `last`"));
+    }
+    if matches!(draft.low.args.get("retry"), Some(Value::Str(_) | Value::List(_) | Value::Int(_) | Value::Float(_))) {
+        let message =
+            "State is set to retry, but a valid dict for retry configuration was not found.  Using retry defaults";
+        odd.push((
+            "retry",
+            message.to_owned(),
+            "write `- retry: True`, or `- retry:` and below it `attempts:` and `interval:`",
+        ));
+    }
+    for (word, message, hint) in odd {
+        let at = draft.low.arg_span(word).clone();
+        let warning = cx.located(Diagnostic::warning(message), &at, word.len()).hint(hint);
+        cx.warnings.push(warning);
+    }
 }
 
 fn declare(cx: &Cx, id: &Value, body: &Body, decl: &Decl, out: &mut Vec<Draft>) {

@@ -171,21 +171,28 @@ pub(crate) struct High {
     pub ids: IndexMap<Value, Body>,
     pub extends: Vec<Extend>,
     pub excludes: Vec<Item>,
+    /// How many IDs Salt's mapping has before `__extend__` and `__exclude__`.
+    pub before: [usize; 2],
 }
 
 impl High {
     /// Returns the plain form, as `state.show_highstate` prints it.
     pub fn to_value(&self) -> Value {
-        let mut out: Map = self.ids.iter().map(|(id, body)| (id.clone(), body.to_value())).collect();
-        if !self.extends.is_empty() {
-            let extends = self
-                .extends
-                .iter()
-                .map(|extend| Value::map([(extend.id.clone(), extend.body.to_value())].into_iter().collect::<Map>()));
-            out.insert("__extend__", Value::list(extends.collect()));
+        let mut out = Map::new();
+        let extends = self.extends.iter();
+        let extends = extends
+            .map(|extend| Value::map([(extend.id.clone(), extend.body.to_value())].into_iter().collect::<Map>()))
+            .collect::<Vec<_>>();
+        let excludes = self.excludes.iter().map(|item| item.value.clone()).collect::<Vec<_>>();
+        let mut words = [("__extend__", extends, self.before[0]), ("__exclude__", excludes, self.before[1])];
+        for (place, (id, body)) in self.ids.iter().enumerate() {
+            for (word, list, _) in words.iter_mut().filter(|(_, list, before)| *before <= place && !list.is_empty()) {
+                out.insert(*word, Value::list(std::mem::take(list)));
+            }
+            out.0.insert(id.clone(), body.to_value());
         }
-        if !self.excludes.is_empty() {
-            out.insert("__exclude__", Value::list(self.excludes.iter().map(|item| item.value.clone()).collect()));
+        for (word, list, _) in words.into_iter().filter(|(_, list, _)| !list.is_empty()) {
+            out.insert(word, Value::list(list));
         }
         Value::map(out)
     }

@@ -43,6 +43,14 @@ impl<'c, 'a> Renderer<'c, 'a> {
                 for sls in self.matching(wanted, &env) {
                     if !self.rendered.contains(&(env.clone(), sls.clone())) {
                         let state = self.render(&sls, &env, None);
+                        // Salt puts these words where the first file that has them comes in.
+                        let new = [
+                            high.extends.is_empty() && !state.extends.is_empty(),
+                            high.excludes.is_empty() && !state.excludes.is_empty(),
+                        ];
+                        for (before, _) in high.before.iter_mut().zip(new).filter(|(_, new)| *new) {
+                            *before = high.ids.len();
+                        }
                         self.merge(&mut high, state);
                     }
                 }

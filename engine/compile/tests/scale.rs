@@ -207,3 +207,35 @@ fn high_data_is_kept_on_demand() {
     );
     assert_eq!(compiled.high, expected);
 }
+
+#[test]
+fn extend_is_shown_where_salt_has_it() {
+    // `a` has no extend, `b` includes `c`, which has one: it stands before the IDs of `b`.
+    let files = tree(&[
+        ("a.sls", "x: test.nop"),
+        ("b.sls", "include: [c]\ny: test.nop"),
+        ("c.sls", "extend:\n  x:\n    test:\n      - k: v\nexclude: [{id: z}]\nz: test.nop"),
+    ]);
+    let opts = CompileOptions { keep_high: true, ..CompileOptions::default() };
+    let compiled = compile_sls(&["a".into(), "b".into()], "base", &Tree(&files), &registry(), &opts).unwrap();
+    let keys: Vec<&str> = compiled.high.as_map().unwrap().keys().filter_map(|key| key.as_str()).collect();
+    assert_eq!(keys, ["x", "__extend__", "__exclude__", "y", "z"]);
+}
+
+#[test]
+fn high_data_is_shown_whatever_the_requisites_say() {
+    let opts = CompileOptions { keep_high: true, ..CompileOptions::default() };
+    for (text, shown) in [
+        ("x:\n  test.nop:\n    - require: [{pkg: gone}]", true),
+        ("x:\n  test.nop:\n    - require_in: [{pkg: gone}]", true),
+        ("extend:\n  gone:\n    test:\n      - k: v\nx: test.nop", true),
+        ("x:\n  test.nop:\n    - require: [{test: x}]", true),
+        ("x:\n  test: [nop]", true),
+        ("x:\n  test: [nop, other]", false),
+        ("include: [gone]\nx: test.nop", false),
+    ] {
+        let files = tree(&[("a.sls", text)]);
+        let compiled = compile_sls(&["a".into()], "base", &Tree(&files), &registry(), &opts);
+        assert_eq!(compiled.is_ok(), shown, "{text}: {compiled:?}");
+    }
+}

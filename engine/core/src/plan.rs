@@ -139,6 +139,8 @@ pub struct Plan {
     pub accumulate: Option<Accumulate>,
     /// The verdict when nothing is to be done; false for a check that failed without an error.
     pub failed: bool,
+    /// Asked for anew each time (`overwrite`, `reinstall`): a second look finds the same again.
+    pub repeats: bool,
 }
 
 /// Text collected for a file (`file.accumulated`).

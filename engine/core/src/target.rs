@@ -321,7 +321,11 @@ fn expand(name: &str, nodegroups: &Map, open: &mut Vec<String>) -> Result<Vec<St
     let definition = nodegroups.get(name).ok_or_else(|| {
         let known = nodegroups.keys().filter_map(Value::as_str);
         let hint = crate::suggest::did_you_mean(name, known).map(|hint| format!("; {hint}"));
-        format!("Failed nodegroup expansion: unknown nodegroup \"{name}\"{}", hint.unwrap_or_default())
+        let hint = hint.unwrap_or_else(|| match nodegroups.keys().map(python::str).collect::<Vec<_>>() {
+            known if known.is_empty() => "; the configuration has no `nodegroups`".to_owned(),
+            known => format!("; there are {}", known.join(", ")),
+        });
+        format!("Failed nodegroup expansion: unknown nodegroup \"{name}\"{hint}")
     })?;
     let words: Vec<String> = match definition {
         Value::Str(text) => text.split_whitespace().map(str::to_owned).collect(),

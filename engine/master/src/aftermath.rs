@@ -1,9 +1,10 @@
 //! What earlier runs left behind on a minion: reports whose master was gone, and the traces of runs that died.
 //! Whoever comes next takes them in, tells of them, and keeps the reports.
 
-use crate::fileserver::{lock, private_dir};
+use crate::fileserver::lock;
 use crate::session::Session;
 use corpus_core::{Diagnostic, RunReport};
+use corpus_minion::private_dir;
 use corpus_wire::{Hello, Interrupted};
 use std::io::Write;
 use std::path::PathBuf;

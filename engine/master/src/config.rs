@@ -185,7 +185,9 @@ fn default_cache() -> PathBuf {
     }
     let home = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    home.unwrap_or_else(std::env::temp_dir).join("corpus")
+    // Without a home, beside what a master of this user would put here; `private_dir` looks whose it is.
+    let user = rustix::process::geteuid().as_raw();
+    home.map_or_else(|| PathBuf::from(format!("/var/tmp/.corpus_{user}")), |home| home.join("corpus"))
 }
 
 fn rustix_is_root() -> bool {

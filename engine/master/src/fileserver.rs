@@ -2,6 +2,7 @@
 
 use corpus_core::digest::hex;
 use corpus_core::{FileRef, SourceError};
+use corpus_minion::private_dir;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
@@ -124,12 +125,6 @@ impl FileServer {
 /// Locks even after a panic elsewhere: the maps are only caches.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Makes a directory that only its owner reads: what is rendered may hold secrets.
-pub fn private_dir(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 fn sha256_of(file: &mut File) -> std::io::Result<[u8; 32]> {

@@ -81,9 +81,11 @@ impl Corpus {
 
     /// Starts the minion as a process of this machine: SSH's distance without SSH.
     fn piped(&self) -> Result<Remote, Failure> {
-        let binaries = minion_binaries()?;
+        // Here it need not be a program that can be sent elsewhere: a script that starts one serves as well.
+        let named = std::env::var_os("CORPUS_MINION").map(PathBuf::from).filter(|path| path.is_file());
+        let program = named.map_or_else(|| minion_binaries().map(|found| found[0].path.clone()), Ok)?;
         let fail = |error: std::io::Error| Failure::new(Kind::Host, format!("cannot start the minion: {error}"));
-        let mut child = std::process::Command::new(&binaries[0].path)
+        let mut child = std::process::Command::new(&program)
             .arg("serve")
             .arg("--cache")
             .arg(self.config.cache_dir.join("minion"))

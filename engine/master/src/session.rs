@@ -145,6 +145,8 @@ impl From<Failure> for PillarFailure {
 
 /// Makes a failure of what the wire says.
 pub fn lost(error: &corpus_wire::WireError) -> Failure {
-    let kind = if matches!(error, corpus_wire::WireError::Busy(_)) { Kind::Busy } else { Kind::Host };
-    Failure::new(kind, error.to_string())
+    if matches!(error, corpus_wire::WireError::Busy(_)) {
+        return Failure::new(Kind::Busy, error.to_string()).hint("`queue=True` waits for the other run to end");
+    }
+    Failure::new(Kind::Host, error.to_string())
 }

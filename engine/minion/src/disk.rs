@@ -2,13 +2,21 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Makes a directory that only its owner can look into.
+/// Makes a directory that only its owner can look into. One that is there already must be ours, and not open to
+/// the writing of others: somebody who foresaw its name could put there what we take for our own.
 pub fn private_dir(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let meta = fs::symlink_metadata(path)?;
+    let ours = meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw() && meta.mode() & 0o002 == 0;
+    if ours {
+        return Ok(());
+    }
+    let why = format!("{} is not ours, or everybody may write there", path.display());
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
 }
 
 /// Writes a file that only its owner can read.

@@ -10,6 +10,7 @@ mod lock;
 
 pub use caller::LocalCaller;
 pub use corpus_wire::build;
+pub use disk::private_dir;
 pub use foresee::foresee;
 pub use local::{Local, LocalOptions};
 

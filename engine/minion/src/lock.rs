@@ -68,10 +68,20 @@ fn open(path: &Path) -> std::io::Result<File> {
 }
 
 fn owner(file: &mut File) -> Busy {
-    let mut text = String::new();
-    let _ = file.rewind();
-    let _ = file.read_to_string(&mut text);
-    let found: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let mut found = serde_json::Value::Null;
+    // Whoever has just taken it is about to write its name.
+    for _ in 0..10 {
+        let mut text = String::new();
+        let _ = file.rewind();
+        let _ = file.read_to_string(&mut text);
+        match serde_json::from_str(&text) {
+            Ok(read) => {
+                found = read;
+                break;
+            }
+            Err(_) => std::thread::sleep(PAUSE / 10),
+        }
+    }
     let word = |key: &str| found[key].as_str().unwrap_or("unknown").to_owned();
     let pid = found["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
     Busy { jid: word("jid"), who: word("who"), since: word("since"), pid }

@@ -7,6 +7,7 @@ use corpus_wire::{ServeOptions, file_sha256, serve};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior, setsid};
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -67,7 +68,9 @@ fn take_stdio() -> io::Result<(File, File)> {
     use rustix::stdio::{dup2_stdin, dup2_stdout, stderr, stdin, stdout};
     let read = fcntl_dupfd_cloexec(stdin(), 3)?;
     let write = fcntl_dupfd_cloexec(stdout(), 3)?;
-    dup2_stdin(File::open("/dev/null")?)?;
+    // A bare root has no /dev: a pipe that nobody writes to is as empty.
+    let empty = File::open("/dev/null").map(OwnedFd::from).or_else(|_| rustix::pipe::pipe().map(|(read, _)| read))?;
+    dup2_stdin(empty)?;
     dup2_stdout(stderr())?;
     Ok((File::from(read), File::from(write)))
 }

@@ -176,7 +176,6 @@ impl Engine {
         set("pillar", Val::from_core(&cx.data.pillar));
         set("opts", Val::from_core(&cx.data.opts));
         set("saltenv", Val::str(&cx.saltenv));
-        set("env", Val::str(&cx.saltenv));
         if let Some(sls) = &cx.sls {
             set("sls", Val::str(sls));
             let (slspath, template) = match path {

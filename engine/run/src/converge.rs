@@ -156,7 +156,7 @@ impl Converge<'_, '_> {
         match self.settle(plan, &seen) {
             Ok(settled) => {
                 let result = settled.result && !plan.failed;
-                let left = if result && verify && self.converges { self.left() } else { None };
+                let left = if result && verify && self.converges && !plan.repeats { self.left() } else { None };
                 match left {
                     None => done(result, settled.changes, settled.comment),
                     Some(left) => {

@@ -222,3 +222,59 @@ fn not_started(pipe: &mut Pipe, host: &Host) -> SshError {
     }
     SshError::Start { code, said: if said.is_empty() { "it said nothing".into() } else { said } }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+
+    /// Runs the script with a shell, and answers `NEED` with the program.
+    fn play(shell: &[&str], dir: &Path, wanted: &[u8], sent: &[u8]) -> String {
+        let arch = Command::new("uname").arg("-m").output().expect("uname").stdout;
+        let digest = corpus_core::digest::hex(&corpus_core::digest::sha256(wanted));
+        let word = format!("{}={digest}:{}", String::from_utf8_lossy(&arch).trim(), wanted.len());
+        let mut command = Command::new(shell[0]);
+        command.args(&shell[1..]).args(["-c", SCRIPT, "corpus"]).arg(dir).args([&word, "0022"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the shell starts");
+        // Whether it wants the program or not: what it does not read is nobody's harm.
+        let _ = child.stdin.take().expect("a pipe").write_all(sent);
+        String::from_utf8(child.wait_with_output().expect("it ends").stdout).expect("text")
+    }
+
+    #[test]
+    fn every_shell_plays_the_script_alike() {
+        // Says yes to its own check, and what it was called with.
+        let program = b"#!/bin/sh\nif [ $1 = --self-check ]; then exit 0; fi\necho \"$@ $(umask)\"\n";
+        let shells: [&[&str]; 5] =
+            [&["/bin/sh"], &["/bin/dash"], &["/bin/bash", "--posix"], &["/bin/busybox", "ash"], &["/bin/mksh"]];
+        for shell in shells {
+            if !Path::new(shell[0]).exists() {
+                continue;
+            }
+            let folder = tempfile::tempdir().expect("a folder");
+            let dir = folder.path().join("a/thin");
+            let runs = format!("\nCORPUS-RUN\nserve --cache {}/cache 0022\n", dir.display());
+            let said = play(shell, &dir, program, program);
+            assert!(said.starts_with("\nCORPUS-NEED ") && said.ends_with(&runs), "{shell:?}: {said}");
+            assert_eq!(play(shell, &dir, program, b""), runs, "{shell:?}: the second time it is there");
+            let damaged = [&program[..program.len() - 1], b"x"].concat();
+            std::fs::remove_dir_all(&dir).expect("it can be removed");
+            let said = play(shell, &dir, program, &damaged);
+            assert!(said.contains("CORPUS-FAIL digest its SHA-256 is "), "{shell:?}: {said}");
+            let said = play(shell, &dir, program, &program[..10]);
+            assert!(said.contains("CORPUS-FAIL digest 10 of "), "{shell:?}: {said}");
+            assert_eq!(std::fs::read_dir(&dir).expect("the folder").count(), 0, "{shell:?}: nothing half-written");
+            std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o770)).expect("chmod");
+            let said = play(shell, &dir, program, program);
+            assert!(said.contains("CORPUS-FAIL trust it is open to others (drwxrwx---"), "{shell:?}: {said}");
+        }
+    }
+
+    #[test]
+    fn the_script_can_be_quoted_for_any_shell() {
+        assert!(!SCRIPT.contains(['\'', '\n', '!']));
+    }
+}

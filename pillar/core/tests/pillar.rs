@@ -111,7 +111,7 @@ fn points_at_the_mistake() {
         (
             serde_json::json!({"base/top.sls": "base:\n  'os:Debian':\n    - match: grian\n    - a\n"}),
             "unknown matcher: grian; did you mean `grain`?",
-            "top.sls:2:3",
+            "top.sls:3:14",
         ),
     ] {
         let dir = tempfile::tempdir().unwrap();

@@ -39,7 +39,7 @@ impl State for Install {
         );
         plan.push(
             shared::run(cx, ["--install", link, name, path, &priority.to_string()]),
-            vec![shared::registered(name, path, true), shared::fact(name, path)],
+            vec![shared::registered(name, path, true)],
         );
         Ok(plan
             .change("name", name.as_str())

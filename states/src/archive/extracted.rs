@@ -87,10 +87,20 @@ impl State for Extracted {
         if self.password.as_ref().is_some_and(Value::truthy) {
             return Err(StateError::failed("The 'password' argument is not built"));
         }
+        for word in ["signature", "source_hash_sig"] {
+            if cx.low.args.get(word).is_some_and(Value::truthy) {
+                return Err(StateError::failed(format!(
+                    "The '{word}' argument is not built: no signature could be checked"
+                )));
+            }
+        }
         if let Some(path) = &self.if_missing
             && ask::exists(cx.host, path)
         {
             return Ok(Plan::unchanged(format!("Path {path} exists")));
+        }
+        if cx.host.stat(name.as_ref())?.is_some_and(|meta| !meta.is_dir()) {
+            return Err(StateError::failed(format!("{name} exists and is not a directory")));
         }
         let (source, path) = self.fetch(cx)?;
         let zip = match self.archive_format.as_deref() {
@@ -125,7 +135,7 @@ impl State for Extracted {
             return Err(StateError::failed(format!(
                 "Archive does not have a single top-level directory. To allow this archive to be extracted, set \
                  'enforce_toplevel' to False. To avoid a '{}-bomb' it may also be advisable to set a top-level directory \
-                 by adding it to the 'name' value (for example, setting 'name' to {name}/some_dir instead of {name}).",
+                 by adding it to the 'name' value (for example, setting 'name' to {name}/some_dir instead of {name}/).",
                 if zip { "zip" } else { "tar" }
             )));
         }
@@ -162,21 +172,37 @@ impl State for Extracted {
         }
         let shown = python::str(&Value::from(source.as_str()));
         let clean = if self.clean { ", after cleaning destination path(s)" } else { "" };
+        let why = if missing.is_empty() { "" } else { ", due to absence of one or more files/dirs" };
+        let limit = match &self.trim_output {
+            Some(Value::Bool(true)) => 100,
+            Some(Value::Int(count)) => usize::try_from(*count).unwrap_or(usize::MAX),
+            _ => usize::MAX,
+        };
+        let trimmed = if limit < entries.len() {
+            format!(". Output was trimmed to {limit} number of lines")
+        } else {
+            String::new()
+        };
         let mut plan = Plan::default().says(
-            format!("Archive {shown} would be extracted to {name}{clean}"),
-            format!("{shown} extracted to {name}{clean}"),
+            format!("Archive {shown} would be extracted to {name}/{clean}{why}"),
+            format!("{shown} extracted to {name}/{why}{trimmed}"),
         );
-        if self.clean && ask::is_dir(cx.host, name) {
-            let inside = cx.host.list(name.as_ref())?;
-            for entry in &inside {
-                plan.push(Effect::Remove { path: format!("{name}/{entry}").into() }, vec![]);
+        plan.repeats = self.overwrite;
+        if self.clean {
+            // Salt: only what the archive brings at its top is removed, not its neighbours.
+            let mut removed: Vec<String> = tops.iter().map(|top| format!("{name}/{top}")).collect();
+            removed.retain(|path| cx.host.lstat(path.as_ref()).is_ok_and(|meta| meta.is_some()));
+            for path in &removed {
+                plan.push(Effect::Remove { path: path.into() }, vec![]);
             }
-            plan.changes.insert("removed", inside.iter().map(|entry| format!("{name}/{entry}")).collect::<Vec<_>>());
+            if !removed.is_empty() {
+                plan.changes.insert("removed", removed);
+            }
         }
         let mut folders: Vec<_> = Path::new(name).ancestors().take_while(|dir| !ask::exists(cx.host, dir)).collect();
         folders.reverse();
         if !folders.is_empty() {
-            plan.changes.insert("directories_created", vec![name]);
+            plan.changes.insert("directories_created", vec![format!("{name}/")]);
         }
         for folder in folders {
             plan.push(
@@ -210,12 +236,10 @@ impl State for Extracted {
             plan.push(Effect::Exec(chown), vec![]);
             plan.changes.insert("updated ownership", true);
         }
-        let limit = match &self.trim_output {
-            Some(Value::Bool(true)) => 100,
-            Some(Value::Int(count)) => usize::try_from(*count).unwrap_or(usize::MAX),
-            _ => usize::MAX,
-        };
-        plan.changes.insert("extracted_files", entries.iter().take(limit).cloned().collect::<Vec<_>>());
+        // Salt: of a tar archive that it reads itself, folders are listed without their slash.
+        let plain = !zip && self.options.is_none();
+        let show = |entry: &String| if plain { entry.trim_end_matches('/').to_owned() } else { entry.clone() };
+        plan.changes.insert("extracted_files", entries.iter().take(limit).map(show).collect::<Vec<_>>());
         Ok(plan)
     }
 
@@ -227,6 +251,9 @@ impl State for Extracted {
 impl Extracted {
     fn fetch(&self, cx: &PlanCx<'_>) -> Result<(String, String), StateError> {
         if let Some(local) = self.source.0.iter().find(|url| url.starts_with('/') && ask::exists(cx.host, url)) {
+            if let Some(want) = self.wanted_hash().filter(|_| !self.skip_verify) {
+                self.verify(cx, local, local.as_ref(), &want)?;
+            }
             return Ok((local.clone(), local.clone()));
         }
         let Some(first) = self.source.0.first() else {
@@ -235,8 +262,7 @@ impl Extracted {
         if first.starts_with('/') {
             return Err(StateError::missing(format!("Source file '{first}' does not exist")));
         }
-        let want =
-            self.source_hash.as_deref().map(|hash| hash.rsplit('=').next().unwrap_or(hash).trim().to_lowercase());
+        let want = self.wanted_hash();
         let remote = first.starts_with("http") || first.starts_with("ftp");
         if remote && want.is_none() && !self.skip_verify {
             return Err(StateError::failed(format!(
@@ -248,30 +274,37 @@ impl Extracted {
         let found = cx.resolve(&request)?;
         let path = cx.source.fetch(&found)?;
         if let Some(want) = want {
-            // Hashes of other lengths than SHA-256's are computed of the file itself.
-            let have = if want.len() == 64 {
-                digest::hex(&found.sha256)
-            } else {
-                let program = match want.len() {
-                    32 => "md5sum",
-                    40 => "sha1sum",
-                    56 => "sha224sum",
-                    96 => "sha384sum",
-                    128 => "sha512sum",
-                    _ => {
-                        return Err(StateError::failed(format!(
-                            "source_hash '{want}' is neither a digest nor `type=digest`"
-                        )));
-                    }
-                };
-                let text = ask::output(cx.host, &Command::new([program, "--", &path.to_string_lossy()]))?;
-                text.split_whitespace().next().unwrap_or_default().trim_start_matches('\\').to_owned()
-            };
-            if have != want {
-                return Err(StateError::failed(format!("{first} does not match the desired source_hash {want}")));
+            if want.len() == 64 && digest::hex(&found.sha256) == want {
+                return Ok((found.url.clone(), path.to_string_lossy().into_owned()));
             }
+            self.verify(cx, first, &path, &want)?;
         }
         Ok((found.url.clone(), path.to_string_lossy().into_owned()))
+    }
+
+    fn wanted_hash(&self) -> Option<String> {
+        let hash = self.source_hash.as_deref().filter(|hash| !hash.is_empty())?;
+        Some(hash.rsplit('=').next().unwrap_or(hash).trim().to_lowercase())
+    }
+
+    /// Refuses an archive that has not the digest which is asked for.
+    fn verify(&self, cx: &PlanCx<'_>, shown: &str, path: &Path, want: &str) -> Result<(), StateError> {
+        let program = match want.len() {
+            32 => "md5sum",
+            40 => "sha1sum",
+            56 => "sha224sum",
+            64 => "sha256sum",
+            96 => "sha384sum",
+            128 => "sha512sum",
+            _ => {
+                return Err(StateError::failed(format!("source_hash '{want}' is neither a digest nor `type=digest`")));
+            }
+        };
+        let text = ask::output(cx.host, &Command::new([program, "--", &path.to_string_lossy()]))?;
+        if text.split_whitespace().next().unwrap_or_default().trim_start_matches('\\') != want {
+            return Err(StateError::failed(format!("{shown} does not match the desired source_hash {want}")));
+        }
+        Ok(())
     }
 
     fn unpack(&self, path: &str, zip: bool) -> Command {

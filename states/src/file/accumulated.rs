@@ -14,6 +14,10 @@ use serde::Deserialize;
 ///     - text: server web1 10.0.0.1
 ///     - require_in:
 ///       - file: /etc/haproxy/haproxy.cfg
+/// /etc/haproxy/haproxy.cfg:
+///   file.managed:
+///     - source: salt://haproxy/haproxy.cfg
+///     - template: jinja
 /// ```
 #[derive(Deserialize)]
 pub struct Accumulated {

@@ -59,6 +59,21 @@ pub struct Directory {
     /// Repairs only what is below, not the directory.
     #[serde(default)]
     children_only: bool,
+    /// Accepted for Salt's sake: it has a meaning on Windows only.
+    #[serde(default, rename = "win_owner")]
+    _win_owner: Value,
+    /// Accepted for Salt's sake: it has a meaning on Windows only.
+    #[serde(default, rename = "win_perms")]
+    _win_perms: Value,
+    /// Accepted for Salt's sake: it has a meaning on Windows only.
+    #[serde(default, rename = "win_deny_perms")]
+    _win_deny_perms: Value,
+    /// Accepted for Salt's sake: it has a meaning on Windows only.
+    #[serde(default, rename = "win_inheritance")]
+    _win_inheritance: Value,
+    /// Accepted for Salt's sake: it has a meaning on Windows only.
+    #[serde(default, rename = "win_perms_reset")]
+    _win_perms_reset: Value,
 }
 
 const KINDS: [&str; 6] = ["user", "group", "mode", "ignore_files", "ignore_dirs", "silent"];

@@ -110,6 +110,46 @@ pub struct Managed {
     /// Uses ETags for sources from the web; sources are known by their digest instead.
     #[serde(default, rename = "use_etag")]
     _use_etag: Value,
+    /// Accepted for Salt's sake: it has a meaning on Windows only.
+    #[serde(default, rename = "win_owner")]
+    _win_owner: Value,
+    /// Accepted for Salt's sake: it has a meaning on Windows only.
+    #[serde(default, rename = "win_perms")]
+    _win_perms: Value,
+    /// Accepted for Salt's sake: it has a meaning on Windows only.
+    #[serde(default, rename = "win_deny_perms")]
+    _win_deny_perms: Value,
+    /// Accepted for Salt's sake: it has a meaning on Windows only.
+    #[serde(default, rename = "win_inheritance")]
+    _win_inheritance: Value,
+    /// Accepted for Salt's sake: it has a meaning on Windows only.
+    #[serde(default, rename = "win_perms_reset")]
+    _win_perms_reset: Value,
+    /// Not built: asking for a signature to be checked is refused, never passed over.
+    signature: Option<Value>,
+    /// Not built: asking for a signature to be checked is refused, never passed over.
+    source_hash_sig: Option<Value>,
+    /// Belongs to `signature`.
+    #[serde(default, rename = "signed_by_any")]
+    _signed_by_any: Value,
+    /// Belongs to `signature`.
+    #[serde(default, rename = "signed_by_all")]
+    _signed_by_all: Value,
+    /// Belongs to `signature`.
+    #[serde(default, rename = "keyring")]
+    _keyring: Value,
+    /// Belongs to `signature`.
+    #[serde(default, rename = "gnupghome")]
+    _gnupghome: Value,
+    /// Belongs to `signature`.
+    #[serde(default, rename = "sig_backend")]
+    _sig_backend: Value,
+    /// Not built, warned about: files are compared whole.
+    ignore_ordering: Option<Value>,
+    /// Not built, warned about: files are compared whole.
+    ignore_whitespace: Option<Value>,
+    /// Not built, warned about: files are compared whole.
+    ignore_comment_characters: Option<Value>,
 }
 
 fn colon() -> String {
@@ -221,6 +261,11 @@ impl State for Managed {
         {
             return Err(failed(format!("The encoding {encoding} is not supported; files are written as UTF-8")));
         }
+        for (word, value) in [("signature", &self.signature), ("source_hash_sig", &self.source_hash_sig)] {
+            if value.as_ref().is_some_and(Value::truthy) {
+                return Err(failed(format!("The '{word}' argument is not built: no signature could be checked")));
+            }
+        }
         let have = cx.host.stat(&path)?;
         if !self.create && !have.is_some_and(|meta| meta.is_file()) {
             self.contents(cx)?;
@@ -261,6 +306,15 @@ impl State for Managed {
         }
         if self.selinux.is_some() {
             plan = plan.warn("The 'selinux' argument is not applied: SELinux contexts are not managed.");
+        }
+        for (word, value) in [
+            ("ignore_ordering", &self.ignore_ordering),
+            ("ignore_whitespace", &self.ignore_whitespace),
+            ("ignore_comment_characters", &self.ignore_comment_characters),
+        ] {
+            if value.as_ref().is_some_and(Value::truthy) {
+                plan = plan.warn(format!("The '{word}' argument is not applied: files are compared whole."));
+            }
         }
         Ok(plan)
     }

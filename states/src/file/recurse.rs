@@ -82,6 +82,18 @@ pub struct Recurse {
     show_changes: bool,
     /// Not for this state: use `file_mode` and `dir_mode`.
     mode: Option<Value>,
+    /// Accepted for Salt's sake: it has a meaning on Windows only.
+    #[serde(default, rename = "win_owner")]
+    _win_owner: Value,
+    /// Accepted for Salt's sake: it has a meaning on Windows only.
+    #[serde(default, rename = "win_perms")]
+    _win_perms: Value,
+    /// Accepted for Salt's sake: it has a meaning on Windows only.
+    #[serde(default, rename = "win_deny_perms")]
+    _win_deny_perms: Value,
+    /// Accepted for Salt's sake: it has a meaning on Windows only.
+    #[serde(default, rename = "win_inheritance")]
+    _win_inheritance: Value,
 }
 
 /// A plan under way, with the comments of its parts.
@@ -169,7 +181,7 @@ impl Recurse {
             want: Want { user: self.user.clone(), group: self.group.clone(), mode },
             replace: self.replace,
             makedirs: true,
-            dir_mode: shared::bits(self.dir_mode),
+            dir_mode: shared::bits(self.dir_mode).or(Some(0o755)),
             backup: &self.backup,
             show_changes: self.show_changes,
             new_file_diff: false,

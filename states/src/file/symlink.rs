@@ -47,6 +47,18 @@ pub struct Symlink {
     /// Follows links when it looks for something in the way.
     #[serde(default = "shared::yes", rename = "follow_symlinks")]
     _follow_symlinks: bool,
+    /// Accepted for Salt's sake: it has a meaning on Windows only.
+    #[serde(default, rename = "win_owner")]
+    _win_owner: Value,
+    /// Accepted for Salt's sake: it has a meaning on Windows only.
+    #[serde(default, rename = "win_perms")]
+    _win_perms: Value,
+    /// Accepted for Salt's sake: it has a meaning on Windows only.
+    #[serde(default, rename = "win_deny_perms")]
+    _win_deny_perms: Value,
+    /// Accepted for Salt's sake: it has a meaning on Windows only.
+    #[serde(default, rename = "win_inheritance")]
+    _win_inheritance: Value,
 }
 
 impl Symlink {

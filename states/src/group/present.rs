@@ -52,7 +52,7 @@ impl State for Present {
             return Err(StateError::failed("Error. Same user(s) can not be added and deleted simultaneously"));
         }
         match cx.host.group(&self.name)? {
-            Some(group) => Ok(self.change(&group, add, del, members, cx)),
+            Some(group) => self.change(&group, add, del, members, cx),
             None => self.create(members.unwrap_or(add), cx),
         }
     }
@@ -93,6 +93,7 @@ impl Present {
         });
         plan.steps.push(step);
         if let (false, Some(group)) = (members.is_empty(), group) {
+            known(&members, cx)?;
             plan.changes.insert("members", members.clone());
             plan.steps.extend(shadow::set_members(cx.host, &group, &members));
         }
@@ -107,11 +108,17 @@ impl Present {
         del: Vec<String>,
         members: Option<Vec<String>>,
         cx: &PlanCx<'_>,
-    ) -> Plan {
+    ) -> Result<Plan, StateError> {
         let mut changes = Map::new();
         let mut plan = Plan::unchanged(format!("Group {} is present and up to date", self.name));
         let mut now = group.clone();
         if let Some(gid) = self.gid.filter(|gid| *gid != group.gid) {
+            if let (false, Some(other)) = (self.non_unique, cx.host.group_by_id(gid)?) {
+                return Err(StateError::failed(format!(
+                    "Group {}: gid {gid} is already taken by group {}",
+                    self.name, other.name
+                )));
+            }
             changes.insert("gid", gid);
             plan.steps.push(shadow::set_group_gid(group, gid, self.non_unique));
             now.gid = gid;
@@ -143,12 +150,26 @@ impl Present {
             }
         }
         if want != group.members {
+            known(&want, cx)?;
             plan.steps.extend(shadow::set_members(cx.host, &now, &want));
         }
         let listed: String =
             changes.iter().map(|(key, value)| format!("{}: {}\n", python::str(key), python::str(value))).collect();
         let comment = format!("The following group attributes are set to be changed:\n{listed}");
         plan.changes = changes;
-        plan.says(comment.clone(), comment)
+        Ok(plan.says(comment.clone(), comment))
     }
+}
+
+/// Refuses members whom nobody knows, as `gpasswd` does.
+fn known(members: &[String], cx: &PlanCx<'_>) -> Result<(), StateError> {
+    for name in members {
+        if cx.host.user(name)?.is_none() {
+            return Err(StateError::missing(format!(
+                "Group {}: user {name} does not exist",
+                python::str(&cx.low.name)
+            )));
+        }
+    }
+    Ok(())
 }

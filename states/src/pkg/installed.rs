@@ -128,7 +128,9 @@ impl State for Installed {
         let mut lines = vec![];
         if !failed.is_empty() {
             lines.push(match &failure {
-                Some(said) => format!("An error was encountered while installing package(s): {said}"),
+                Some(said) => format!(
+                    "Problem encountered installing package(s). Additional info follows:\n\nerrors:\n    - {said}"
+                ),
                 None => format!("The following packages failed to install/update: {}", failed.join(", ")),
             });
         }
@@ -219,7 +221,12 @@ impl Installed {
             targets.retain(|want| have.versions.contains_key(&want.name));
         }
         if targets.is_empty() {
-            let pinned = self.version.is_some() && self.pkgs.is_some();
+            // Salt: a run says so only of a list, a dry run of one package too.
+            let pinned = if cx.test {
+                wanted.iter().any(|want| want.version.is_some())
+            } else {
+                self.version.is_some() && self.pkgs.is_some()
+            };
             let more = if pinned { " and are at the desired version" } else { "" };
             let mut plan = Plan::unchanged(format!("All specified packages are already installed{more}"));
             if let Some(held) = self.hold {
@@ -243,12 +250,18 @@ impl Installed {
             "The following packages would be installed/updated"
         };
         let mut plan = Plan::default().says(format!("{verb}: {}", list.join(", ")), String::new());
+        plan.repeats = self.reinstall;
         let mut predicts = vec![Prediction::Opaque];
         let mut install = vec![];
         for want in &targets {
             let exact = match (want.exact(), &want.version) {
                 (Some("latest"), _) | (None, None) => None,
                 (Some(version), _) => Some(version.to_owned()),
+                // A pattern is for the package manager to resolve, unless the newest matches it.
+                (None, Some(asked)) if asked.contains('*') && !asked.contains(['<', '>', '=']) => {
+                    let best = offered.get(&want.name).filter(|best| pkg::satisfies(packages, cx.host, best, asked));
+                    Some(best.cloned().unwrap_or_else(|| asked.clone()))
+                }
                 // A comparison is met by the newest, if by any that is on offer without asking for more.
                 (None, Some(asked)) => match offered.get(&want.name) {
                     Some(best) if !pkg::satisfies(packages, cx.host, best, asked) => {
@@ -260,7 +273,9 @@ impl Installed {
                     best => best.cloned(),
                 },
             };
-            let new = exact.clone().or_else(|| offered.get(&want.name).cloned()).unwrap_or_else(|| "installed".into());
+            let pattern = exact.as_ref().is_some_and(|version| version.contains('*'));
+            let new = exact.clone().or_else(|| offered.get(&want.name).cloned()).filter(|_| !pattern);
+            let new = new.unwrap_or_else(|| "installed".into());
             let old = have.version(&want.name).unwrap_or_default();
             plan.changes.insert(want.name.as_str(), shared::change(&old, &new));
             predicts.push(Prediction::Fact(pkg::fact(&want.name), new.into()));

@@ -101,6 +101,10 @@ pub fn plan_removal(cx: &PlanCx<'_>, wanted: &[Wanted], purge: bool) -> Result<P
     targets.sort();
     targets.dedup();
     if targets.is_empty() {
+        if cx.test {
+            // Salt: a dry run says it in other words than a run.
+            return Ok(Plan::unchanged("All specified packages are already absent"));
+        }
         let partly = if purge { " or partially installed" } else { "" };
         return Ok(Plan::unchanged(format!("None of the targeted packages are installed{partly}")));
     }

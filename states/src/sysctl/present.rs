@@ -18,7 +18,7 @@ pub struct Present {
     pub name: String,
     /// Its value.
     pub value: Value,
-    /// File that sets it at boot; `/etc/sysctl.d/99-salt.conf` where the system reads that folder.
+    /// File that sets it at boot; `/etc/sysctl.d/99-salt.conf` where systemd runs, else `/etc/sysctl.conf`.
     pub config: Option<String>,
 }
 
@@ -28,7 +28,8 @@ impl State for Present {
     fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan, StateError> {
         let (name, value) = (self.name.trim(), python::str(&self.value));
         let config = self.config.clone().unwrap_or_else(|| {
-            let folder = ask::is_dir(cx.host, "/etc/sysctl.d");
+            // Salt: systemd reads the folder; without it, whoever sets the values at boot reads the one file.
+            let folder = ask::is_dir(cx.host, "/run/systemd/system");
             if folder { "/etc/sysctl.d/99-salt.conf" } else { "/etc/sysctl.conf" }.into()
         });
         let file = if name.contains('/') { name.to_owned() } else { name.replace('.', "/") };

@@ -100,6 +100,14 @@ pub struct Present {
     pub allow_gid_change: bool,
     /// Look at the local files only; that is what is done in any case.
     pub local: Option<Value>,
+    /// Accepted for Salt's sake: it has a meaning on Windows only.
+    pub win_homedrive: Option<Value>,
+    /// Accepted for Salt's sake: it has a meaning on Windows only.
+    pub win_profile: Option<Value>,
+    /// Accepted for Salt's sake: it has a meaning on Windows only.
+    pub win_logonscript: Option<Value>,
+    /// Accepted for Salt's sake: it has a meaning on Windows only.
+    pub win_description: Option<Value>,
 }
 
 fn yes() -> bool {
@@ -248,6 +256,12 @@ impl Present {
                     user.uid
                 )));
             }
+            if let (true, Some(other)) = (self.unique, cx.host.user_by_id(uid)?) {
+                return Err(StateError::failed(format!(
+                    "Failed to change uid: uid {uid} is already taken by user {}",
+                    other.name
+                )));
+            }
             to.uid = Some(uid);
             changes.insert("uid", uid);
         }
@@ -320,6 +334,13 @@ impl Present {
         plan.memo = shared::info(cx.host, user)?.into();
         let listed: String =
             plan.changes.iter().map(|(key, value)| format!("{}: {}\n", python::str(key), python::str(value))).collect();
+        if let Some(mut groups) = to.groups {
+            // Salt: what a run shows is all groups of the user, the primary one with them.
+            groups.extend(cx.host.group_by_id(to.gid.unwrap_or(user.gid))?.map(|group| group.name));
+            groups.sort();
+            groups.dedup();
+            plan.changes.insert("groups", groups);
+        }
         Ok(plan.says(
             format!("The following user attributes are set to be changed:\n{listed}"),
             format!("Updated user {}", self.name),

@@ -28,9 +28,17 @@ pub fn programs(crontabs: BTreeMap<String, String>) -> Programs {
             "gpasswd" => gpasswd(host, args),
             _ => return None,
         };
+        write_passwd(host);
         let (code, stderr) = ended.map_or_else(|(code, why)| (code, why), |()| (0, String::new()));
         Some(Output { code, stderr: stderr.into_bytes(), ..Output::default() })
     })
+}
+
+/// Writes the users of these tests where the probes look for numbers in use.
+pub fn write_passwd(host: &Fake) {
+    let line = |u: User| format!("{}:x:{}:{}:{}:{}:{}\n", u.name, u.uid, u.gid, u.gecos, u.home, u.shell);
+    let text: String = ["root", "u1", "u2", "u3"].iter().filter_map(|name| user(host, name)).map(line).collect();
+    host.add_file("/etc/passwd", text, 0o644);
 }
 
 type Ended = Result<(), (i32, String)>;
@@ -80,10 +88,13 @@ fn any_group(host: &Fake, word: &str) -> Result<Group, (i32, String)> {
     group(host, word).or_else(by_id).ok_or_else(|| (6, format!("group '{word}' does not exist")))
 }
 
+/// One above the highest number in use, for the system one below the lowest.
 fn free_id(system: bool, taken: impl Fn(u32) -> bool) -> u32 {
-    let mut ids: Box<dyn Iterator<Item = u32>> =
-        if system { Box::new((100..1000).rev()) } else { Box::new(1000..60_000) };
-    ids.find(|id| !taken(*id)).unwrap_or(60_000)
+    if system {
+        (500..1000).find(|id| taken(*id)).map_or(999, |lowest| lowest - 1)
+    } else {
+        (1000..5000).rev().find(|id| taken(*id)).map_or(1000, |highest| highest + 1)
+    }
 }
 
 fn set_groups(host: &Fake, name: &str, wanted: &str, only: bool) -> Ended {

@@ -2,7 +2,8 @@
 
 use super::MasterDef;
 use crate::Session;
-use corpus_core::{Call, Data, ExecError, Value};
+use crate::diagnose::Outcome;
+use corpus_core::{Call, Data, ExecError, LowChunk, LowState, Value};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -25,6 +26,60 @@ pub const FNS: &[MasterDef] = &[
         args: "(saltenv='base')",
         doc: "Lists the SLS names of the state tree.",
         run: list_states,
+    },
+    MasterDef {
+        name: "cp.list_master_dirs",
+        args: "(saltenv='base', prefix='')",
+        doc: "Lists the folders of the state tree.",
+        run: list_master_dirs,
+    },
+    MasterDef {
+        name: "cp.get_file",
+        args: "(path, dest, saltenv='base', makedirs=False)",
+        doc: "Copies a file of the state tree to a path of the minion, and returns the path.",
+        run: get_file,
+    },
+    MasterDef {
+        name: "cp.get_url",
+        args: "(path, dest=None, saltenv='base', makedirs=False)",
+        doc: "Copies a file of the state tree, or of a web server, to a path of the minion, and returns the path; without one, into its cache.",
+        run: get_url,
+    },
+    MasterDef {
+        name: "cp.cache_file",
+        args: "(path, saltenv='base')",
+        doc: "Copies a file of the state tree into the minion's cache, and returns its path there; false if there is none.",
+        run: cache_file,
+    },
+    MasterDef {
+        name: "cp.cache_files",
+        args: "(paths, saltenv='base')",
+        doc: "Copies files of the state tree into the minion's cache, and returns their paths there.",
+        run: cache_files,
+    },
+    MasterDef {
+        name: "cp.cache_dir",
+        args: "(path, saltenv='base')",
+        doc: "Copies a folder of the state tree into the minion's cache, and returns the paths of its files there.",
+        run: cache_dir,
+    },
+    MasterDef {
+        name: "cp.is_cached",
+        args: "(path, saltenv='base')",
+        doc: "Returns where a file is in the minion's cache; empty if it is not.",
+        run: is_cached,
+    },
+    MasterDef {
+        name: "cp.push",
+        args: "(path)",
+        doc: "Not built: files of minions are not collected, and the call says so.",
+        run: push,
+    },
+    MasterDef {
+        name: "cp.push_dir",
+        args: "(path)",
+        doc: "Not built: files of minions are not collected, and the call says so.",
+        run: push,
     },
     MasterDef { name: "cp.envs", args: "()", doc: "Lists the environments of the state tree.", run: envs },
     MasterDef {
@@ -69,4 +124,116 @@ fn list_states(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<
 
 fn envs(_: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Result<Value, ExecError> {
     Ok(session.corpus.engine.roots().envs().collect::<Vec<_>>().into())
+}
+
+fn list_master_dirs(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecError> {
+    let prefix = call.text(1, "prefix").unwrap_or_default();
+    let files = session.corpus.engine.roots().list_files(&env(call, 0, data), &prefix);
+    let mut dirs: Vec<String> = vec![".".into()];
+    for file in &files {
+        dirs.extend(file.match_indices('/').map(|(at, _)| file[..at].to_owned()));
+    }
+    dirs.sort();
+    dirs.dedup();
+    Ok(dirs.into())
+}
+
+/// Where fetched files lie on a minion, by saltenv and path as in Salt's cache.
+const CACHE: &str = "/var/cache/corpus/cp";
+
+fn cached(url: &str, env: &str) -> String {
+    match url.split_once("://") {
+        Some(("salt", path)) => format!("{CACHE}/files/{env}/{}", path.split('?').next().unwrap_or(path)),
+        Some((_, rest)) => format!("{CACHE}/extrn_files/{env}/{rest}"),
+        None => format!("{CACHE}/files/{env}/{}", url.trim_start_matches('/')),
+    }
+}
+
+/// Has the minion keep a file, as the state `file.managed` does.
+fn keep(
+    session: &Arc<Session>,
+    data: &Arc<Data>,
+    url: &str,
+    dest: &str,
+    env: &str,
+    makedirs: bool,
+) -> Result<Value, ExecError> {
+    let url = if url.contains("://") { url.to_owned() } else { format!("salt://{url}") };
+    let args = [("source", Value::from(url)), ("makedirs", makedirs.into()), ("skip_verify", true.into())];
+    let low = LowChunk {
+        id: dest.into(),
+        name: dest.into(),
+        state: "file".into(),
+        fun: "managed".into(),
+        sls: "cp".into(),
+        saltenv: env.into(),
+        args: args.into_iter().collect(),
+        ..LowChunk::default()
+    };
+    let (call, low) = (Call::new("cp.get_file", vec![]), Arc::new(LowState { chunks: vec![low] }));
+    match super::state::walk(session, &call, data.clone(), &low, &|_| {}) {
+        Outcome::Run(report) => match report.chunks.first().filter(|chunk| chunk.result == Some(false)) {
+            Some(chunk) => Err(ExecError::failed(format!("{dest}: {}", chunk.comment))),
+            None => Ok(dest.into()),
+        },
+        Outcome::Failed(failure) => Err(ExecError::failed(failure.message)),
+        _ => Err(ExecError::failed(format!("{dest}: the minion gave no report"))),
+    }
+}
+
+fn get_file(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecError> {
+    let (path, dest) = (call.need(0, "path")?, call.need(1, "dest")?);
+    keep(session, data, &path, &dest, &env(call, 2, data), call.flag(3, "makedirs", false))
+}
+
+fn get_url(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecError> {
+    let (path, env) = (call.need(0, "path")?, env(call, 2, data));
+    match call.text(1, "dest").filter(|dest| !dest.is_empty()) {
+        Some(dest) => keep(session, data, &path, &dest, &env, call.flag(3, "makedirs", false)),
+        None => keep(session, data, &path, &cached(&path, &env), &env, true),
+    }
+}
+
+fn cache(session: &Arc<Session>, data: &Arc<Data>, url: &str, env: &str) -> Result<Value, ExecError> {
+    let path = url.strip_prefix("salt://").unwrap_or(url);
+    if !path.contains("://") && session.corpus.engine.roots().find(path, env).is_none() {
+        return Ok(false.into());
+    }
+    keep(session, data, url, &cached(url, env), env, true)
+}
+
+fn cache_file(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecError> {
+    cache(session, data, &call.need(0, "path")?, &env(call, 1, data))
+}
+
+fn cache_files(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecError> {
+    let paths: Vec<String> = match call.arg(0, "paths") {
+        Some(Value::List(items)) => items.iter().map(corpus_core::python::str).collect(),
+        _ => call.need(0, "paths")?.split(',').map(|path| path.trim().to_owned()).collect(),
+    };
+    let env = env(call, 1, data);
+    Ok(Value::list(paths.iter().map(|path| cache(session, data, path, &env)).collect::<Result<_, _>>()?))
+}
+
+fn cache_dir(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecError> {
+    let (path, env) = (call.need(0, "path")?, env(call, 1, data));
+    let folder = path.strip_prefix("salt://").unwrap_or(&path).trim_end_matches('/');
+    let below = format!("{folder}/");
+    let files = session.corpus.engine.roots().list_files(&env, folder);
+    let files = files.into_iter().filter(|file| folder.is_empty() || file.starts_with(&below));
+    Ok(Value::list(files.map(|file| cache(session, data, &format!("salt://{file}"), &env)).collect::<Result<_, _>>()?))
+}
+
+fn is_cached(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecError> {
+    let path = cached(&call.need(0, "path")?, &env(call, 1, data));
+    let asked = session.minion.call(&Call::new("file.file_exists", vec![path.as_str().into()]));
+    let there = asked.map_err(|error| ExecError::failed(error.to_string()))??;
+    Ok(if there.truthy() { path.into() } else { "".into() })
+}
+
+fn push(call: &Call, _: &Arc<Session>, _: &Arc<Data>) -> Result<Value, ExecError> {
+    Err(ExecError::failed(format!(
+        "{} is not built: files of minions are not collected; `cmd.run 'base64 FILE'` shows one",
+        call.fun
+    )))
 }

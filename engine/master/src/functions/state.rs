@@ -180,7 +180,8 @@ pub(super) fn pillar_failed(errors: &[Diagnostic]) -> Failure {
     Failure::new(Kind::Pillar, format!("Pillar failed to render with the following messages:\n{}", text.trim_end()))
 }
 
-fn walk(
+/// Has the minion walk chunks that are in order.
+pub(super) fn walk(
     session: &Arc<Session>,
     call: &Call,
     data: Arc<Data>,

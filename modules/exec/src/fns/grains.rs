@@ -270,10 +270,12 @@ pub fn storing(look: &dyn Look, changes: &Map, destructive: bool) -> Result<Vec<
     }
     let text = super::slsutil::json(&grains.into(), Some(&Value::Int(2)), false)? + "\n";
     let mut effects = vec![];
-    if let Some(parent) = path.parent()
-        && look.stat(parent)?.is_none()
-    {
-        effects.push(Effect::Mkdir { path: parent.into(), attrs: Attrs::default() });
+    let missing = |folder: &&Path| matches!(look.stat(folder), Ok(None));
+    let mut folders: Vec<&Path> = path.ancestors().skip(1).take_while(missing).collect();
+    folders.reverse();
+    for folder in folders {
+        let attrs = Attrs { mode: Some(0o755), ..Attrs::default() };
+        effects.push(Effect::Mkdir { path: folder.into(), attrs });
     }
     let content = Content::Bytes(text.into_bytes());
     effects.push(Effect::WriteFile { path, content, attrs: Attrs::default(), backup: None });

@@ -49,6 +49,25 @@ pub const FNS: &[ExecDef] = &[
         }),
     },
     ExecDef {
+        name: "hosts.set_host",
+        args: "(ip, alias, comment=None)",
+        doc: "Sets the names of an address, all of them; empty ones remove the address.",
+        run: ExecFn::Write(|call, act, _| {
+            edit(act, |hosts| {
+                let names: Vec<String> = match call.arg(1, "alias") {
+                    Some(Value::List(names)) => names.iter().map(corpus_core::python::str).collect(),
+                    _ => call.need(1, "alias")?.split_whitespace().map(str::to_owned).collect(),
+                };
+                let ip = call.need(0, "ip")?;
+                hosts.set(&ip, &names);
+                if let (Some(comment), Some(first)) = (call.text(2, "comment"), names.first()) {
+                    hosts.add(&ip, first, Some(&comment));
+                }
+                Ok(())
+            })
+        }),
+    },
+    ExecDef {
         name: "hosts.add_host",
         args: "(ip, alias)",
         doc: "Adds a name to an address.",

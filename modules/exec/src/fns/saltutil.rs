@@ -32,7 +32,33 @@ pub const FNS: &[ExecDef] = &[
     nothing_to_sync("saltutil.sync_renderers"),
     nothing_to_sync("saltutil.sync_utils"),
     nothing_to_sync("saltutil.sync_pillar"),
+    nothing_to_sync("saltutil.sync_outputters"),
+    nothing_to_sync("saltutil.sync_returners"),
+    nothing_to_sync("saltutil.sync_beacons"),
+    nothing_to_sync("saltutil.sync_engines"),
+    nothing_to_sync("saltutil.sync_matchers"),
+    nothing_to_sync("saltutil.running"),
+    ExecDef {
+        name: "saltutil.runner",
+        args: "(name, arg=None, kwarg=None)",
+        doc: "Not built: runners are no part of this build, and the call says so.",
+        run: ExecFn::Data(runner),
+    },
+    ExecDef {
+        name: "saltutil.wheel",
+        args: "(name, arg=None, kwarg=None)",
+        doc: "Not built: wheel functions are no part of this build, and the call says so.",
+        run: ExecFn::Data(runner),
+    },
 ];
+
+fn runner(call: &Call, _: &Data) -> Result<Value, ExecError> {
+    let (kind, name) = (call.fun.trim_start_matches("saltutil."), call.text(0, "name").unwrap_or_default());
+    Err(ExecError::failed(format!(
+        "{}: the {kind} function `{name}` is not built; a list of minions can come from the pillar or from the roster",
+        call.fun
+    )))
+}
 
 fn done(_: &Call, _: &Data) -> Result<Value, ExecError> {
     Ok(true.into())

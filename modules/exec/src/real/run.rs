@@ -49,7 +49,7 @@ const LOCALE: [&str; 15] = [
 
 /// Returns the search path: the environment's, then the usual directories that it lacks.
 pub fn search_path() -> OsString {
-    extended(&std::env::var_os("PATH").unwrap_or_default())
+    extended(crate::fns::environ::variable("PATH").unwrap_or_default().as_ref())
 }
 
 fn extended(path: &std::ffi::OsStr) -> OsString {
