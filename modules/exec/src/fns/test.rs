@@ -64,7 +64,12 @@ pub const FNS: &[ExecDef] = &[
         doc: "Is `test.random_hash`.",
         run: ExecFn::Data(random_hash),
     },
-    ExecDef { name: "test.exception", args: "(message='Test Exception')", doc: "Fails with the message.", run: ExecFn::Read(exception) },
+    ExecDef {
+        name: "test.exception",
+        args: "(message='Test Exception')",
+        doc: "Fails with the message.",
+        run: ExecFn::Read(exception),
+    },
     ExecDef {
         name: "test.assertion",
         args: "(assertion)",
