@@ -136,7 +136,7 @@ impl Minion for Local {
     fn collect(&self, jid: &str) -> Result<Option<RunReport>, WireError> {
         let path = disk::of_job(&self.options.spool(), jid, ".report");
         match std::fs::read(&path) {
-            Ok(bytes) => postcard::from_bytes(&bytes).map(Some).map_err(|_| {
+            Ok(bytes) => corpus_wire::unpack(&bytes).map(Some).map_err(|_| {
                 WireError::Failed(format!("the report in {} was left by another build of corpus", path.display()))
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -149,8 +149,7 @@ impl Minion for Local {
             return;
         }
         let path = disk::of_job(&self.options.spool(), &report.jid, ".report");
-        let kept =
-            postcard::to_stdvec(report).map_err(std::io::Error::other).and_then(|bytes| disk::write(&path, &bytes));
+        let kept = corpus_wire::pack(report).and_then(|bytes| disk::write(&path, &bytes));
         if let Err(error) = kept {
             tracing::warn!(path = %path.display(), %error, "Cannot keep the report.");
         }

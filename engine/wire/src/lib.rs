@@ -35,6 +35,16 @@ pub use serve::{ServeOptions, serve};
 /// The version of the frames; raised with every change of their form.
 pub const PROTOCOL: u32 = 1;
 
+/// Packs a value as the frames do, for what a minion keeps until somebody asks for it.
+pub fn pack(value: &impl serde::Serialize) -> std::io::Result<Vec<u8>> {
+    postcard::to_stdvec(value).map_err(std::io::Error::other)
+}
+
+/// Reads what [`pack`] wrote; only the same build can.
+pub fn unpack<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> std::io::Result<T> {
+    postcard::from_bytes(bytes).map_err(std::io::Error::other)
+}
+
 /// Returns the name of this build. Both ends of a connection are made from one source, so they share it.
 pub fn build() -> String {
     env!("CORPUS_BUILD").to_owned()
