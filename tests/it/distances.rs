@@ -351,6 +351,7 @@ fn inside(lab: &Lab, host: usize, tree: &Tree, words: &[&str], how: &str) -> Sai
 fn results_are_equal_at_all_distances() {
     let lab = lab_or_skip!();
     for (name, sls) in SCENARIOS {
+        wipe();
         let tree = tree(sls);
         for words in [
             &["state.apply", "s", "test=True", "--out=json"][..],
@@ -369,8 +370,7 @@ fn results_are_equal_at_all_distances() {
             assert_eq!(call_result, result(&ssh), "{name}, {words:?}: call and SSH differ");
             assert_eq!((call.code, call.code), (pipe.code, ssh.code), "{name}, {words:?}: exit codes differ");
         }
-        let _ = std::fs::remove_dir_all(PLACE);
-        let _ = std::fs::remove_dir_all(format!("{PLACE}.before"));
+        wipe();
         lab.inside(1, &format!("rm -rf {PLACE}"));
     }
 }
@@ -398,9 +398,13 @@ fn tree(sls: &str) -> Tree {
     tree.file("pillar/top.sls", "base:\n  '*':\n    - p\n    - q\n");
     tree.file("pillar/p.sls", "name: world\nover: {lines: [z]}\n");
     tree.file("pillar/q.sls", &format!("over: {{path: {PLACE}/data/x}}\n"));
+    tree
+}
+
+/// Empties the place on this machine; only one test works there.
+fn wipe() {
     let _ = std::fs::remove_dir_all(PLACE);
     let _ = std::fs::remove_dir_all(format!("{PLACE}.before"));
-    tree
 }
 
 /// Runs the second distance on this machine from the same state as the first: the place is put back to what it was

@@ -50,7 +50,7 @@ impl Tree {
         let mut all = vec!["--local"];
         all.extend(words);
         // A machine takes one writing run at a time, and other tests are under way.
-        if words.iter().any(|word| *word == "state.apply") {
+        if words.contains(&"state.apply") {
             all.push("queue=True");
         }
         Said::of(self.corpus(&all).output().expect("the program starts"))

@@ -21,13 +21,18 @@ enum Kept {
     Bytes(Arc<[u8]>),
 }
 
+/// URLs and saltenv.
+type Asked = (Vec<String>, String);
+/// The file, and the URL that was found.
+type Place = (PathBuf, String);
+
 /// The master as one minion's run sees it.
 pub struct RunSource<'a> {
     session: &'a Arc<Session>,
     data: Arc<Data>,
     caller: TemplateCaller,
     kept: Mutex<HashMap<[u8; 32], Kept>>,
-    places: Mutex<HashMap<(Vec<String>, String), (PathBuf, String)>>,
+    places: Mutex<HashMap<Asked, Place>>,
     events: &'a (dyn Fn(Event) + Sync),
 }
 

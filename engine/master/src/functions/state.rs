@@ -214,7 +214,7 @@ pub(super) fn walk(
     match answer {
         Ok(report) => {
             if session.corpus.interrupted() {
-                fileserver::lock(&session.warnings).extend(left_over(&low, &report));
+                fileserver::lock(&session.warnings).extend(left_over(low, &report));
             }
             Outcome::Run(report)
         }

@@ -46,7 +46,7 @@ fn lookup(call: &Call, look: &dyn Look, table: &str) -> Result<Value, ExecError>
     for line in output.stdout_text().lines() {
         let Some(ip) = line.split_whitespace().next().map(str::to_owned) else { continue };
         // getent maps IPv4 addresses into IPv6 where a name has no other.
-        if !found.contains(&ip) && !(table == "ahostsv6" && ip.starts_with("::ffff:")) {
+        if !(found.contains(&ip) || table == "ahostsv6" && ip.starts_with("::ffff:")) {
             found.push(ip);
         }
     }
