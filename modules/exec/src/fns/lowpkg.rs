@@ -210,9 +210,10 @@ fn ini_sources(look: &dyn Look) -> Result<Value, ExecError> {
                     }
                     section = Some((name.to_owned(), [("file", file.as_str())].into_iter().collect()));
                 } else if let (Some((_, entry)), Some((key, value))) = (&mut section, line.split_once('='))
-                    && !key.starts_with(['#', ';']) {
-                        entry.insert(key.trim(), value.trim());
-                    }
+                    && !key.starts_with(['#', ';'])
+                {
+                    entry.insert(key.trim(), value.trim());
+                }
             }
             if let Some((name, entry)) = section {
                 all.insert(name, entry);
