@@ -25,7 +25,7 @@ PEERS = {
 }
 
 
-def measure(argv, pre=None, cwd=None, env=None, timeout=900):
+def measure(argv, pre=None, cwd=None, env=None, timeout=240):
     """Runs a command; returns wall seconds, CPU seconds of its tree, peak MiB of its largest process, exit code."""
     if pre:
         pre()

@@ -65,7 +65,7 @@ D
     # PID 1 must reap orphans and never leave: bash does, and starts the one service.
     /usr/sbin/sshd -D -E /var/log/lab-sshd.log -o UsePAM=no -o PermitRootLogin=prohibit-password \
         -o HostKey=/etc/ssh/lab_host_key -o PidFile=/run/sshd.pid -o MaxStartups=200 -o PrintMotd=no \
-        -o StrictModes=no -o AuthorizedKeysFile=/etc/ssh/lab_authorized_keys -f /dev/null -h /etc/ssh/lab_host_key &
+        -o Subsystem='sftp internal-sftp' -o StrictModes=no -o AuthorizedKeysFile=/etc/ssh/lab_authorized_keys -f /dev/null -h /etc/ssh/lab_host_key &
     while :; do wait || true; sleep 3600 & wait $! || true; done
 }
 
