@@ -34,7 +34,7 @@ test:
 	bash tests/prepare.sh
 	$(MAKE) minion
 	$(CARGO) build --locked --workspace --bins
-	CORPUS_MINION=$(CURDIR)/$(MINION) CORPUS_STATIC_MINION=$(CURDIR)/$(MINION) $(CARGO) test --locked --workspace
+	CORPUS_STATIC_MINION=$(CURDIR)/$(MINION) $(CARGO) test --locked --workspace
 	$(MAKE) lint
 
 lint:

@@ -459,11 +459,11 @@ fn the_end_of_a_program_or_of_the_machine_is_told() {
     let _ = sshd.child.kill();
 }
 
-/// With the real program, which another crate builds: `CORPUS_MINION=target/debug/corpus-minion cargo test …`.
+/// With the real program, which another crate builds: `CORPUS_STATIC_MINION=target/debug/corpus-minion cargo test …`.
 #[test]
 fn the_real_minion_answers_and_its_death_is_told() {
-    let Some(path) = std::env::var_os("CORPUS_MINION") else {
-        println!("skipped: CORPUS_MINION names no corpus-minion of this build");
+    let Some(path) = std::env::var_os("CORPUS_STATIC_MINION") else {
+        println!("skipped: CORPUS_STATIC_MINION names no corpus-minion of this build");
         return;
     };
     let Some(sshd) = Sshd::start("").filter(|_| root()) else { return };
