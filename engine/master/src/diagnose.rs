@@ -61,7 +61,15 @@ pub struct HostReturn {
     pub id: String,
     pub fun: String,
     pub outcome: Outcome,
+    /// The exit status of the command that the function ran.
+    pub retcode: i32,
     pub warnings: Vec<Diagnostic>,
+}
+
+/// Salt: a function that answers with a dictionary may say there that it failed.
+fn says_no(value: &Value) -> bool {
+    let no = |key| value.as_map().and_then(|map| map.get(key)).is_some_and(|said| !said.truthy());
+    no("result") || no("success")
 }
 
 impl HostReturn {
@@ -69,7 +77,8 @@ impl HostReturn {
     /// 5 pillar errors.
     pub fn code(&self) -> u8 {
         match &self.outcome {
-            Outcome::Value(_) => 0,
+            // Salt: any failing command is a 1; so is a dictionary that says so of itself.
+            Outcome::Value(value) => u8::from(self.retcode != 0 || says_no(value)),
             Outcome::Run(report) if report.ok() => 0,
             Outcome::Run(_) => 2,
             Outcome::Compile(_) => 1,

@@ -13,6 +13,7 @@ use corpus_ssh::{Host, MinionBinary, Roster, Ssh, SshError, SshOptions};
 use corpus_wire::{Minion, Remote, RemoteOptions};
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -260,7 +261,13 @@ impl Caller for NoFunctions {
 }
 
 fn failed(host: &Host, call: &Call, failure: Failure) -> HostReturn {
-    HostReturn { id: host.id.clone(), fun: call.fun.clone(), outcome: Outcome::Failed(failure), warnings: vec![] }
+    HostReturn {
+        id: host.id.clone(),
+        fun: call.fun.clone(),
+        outcome: Outcome::Failed(failure),
+        retcode: 0,
+        warnings: vec![],
+    }
 }
 
 /// Answers one call with one minion.
@@ -269,7 +276,8 @@ fn answer(session: &Arc<Session>, call: &Call, progress: &(dyn Fn(Progress<'_>) 
     let events = |event: Event| progress(Progress::Event { id: &session.id, event: &event });
     let outcome = functions::answer(session, call, &events);
     let warnings = std::mem::take(&mut *crate::fileserver::lock(&session.warnings));
-    HostReturn { id: session.id.clone(), fun: call.fun.clone(), outcome, warnings }
+    let retcode = session.retcode.load(Ordering::Relaxed);
+    HostReturn { id: session.id.clone(), fun: call.fun.clone(), outcome, retcode, warnings }
 }
 
 /// Finds the minion programs beside this one, or where `make install` puts them.

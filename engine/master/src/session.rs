@@ -7,6 +7,7 @@ use corpus_core::{Data, Diagnostic, Map, Severity, Value};
 use corpus_pillar::{EngineRenderer, PillarRequest, PillarResult};
 use corpus_wire::Minion;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicI32};
 use std::sync::{Arc, Mutex};
 
 /// A minion at work.
@@ -22,6 +23,10 @@ pub struct Session {
     grains_file: Option<PathBuf>,
     grains: Mutex<Option<Value>>,
     pub warnings: Mutex<Vec<Diagnostic>>,
+    /// The exit status that the answered call left beside its value.
+    pub retcode: AtomicI32,
+    /// A dry run is under way: what templates would write is told, not written.
+    pub dry: AtomicBool,
 }
 
 impl Session {
@@ -37,6 +42,8 @@ impl Session {
             grains_file: None,
             grains: Mutex::default(),
             warnings: Mutex::default(),
+            retcode: AtomicI32::default(),
+            dry: AtomicBool::default(),
         }
     }
 

@@ -4,10 +4,10 @@ use crate::caller::LocalCaller;
 use crate::journal::{self, Journal, Journaled};
 use crate::lock::{self, RunLock};
 use crate::{disk, registry};
-use corpus_core::{Act, Call, Caller, Data, ExecError, Map, Registry, RunReport, Value};
-use corpus_exec::real::Real;
+use corpus_core::{Act, Call, Caller, Data, ExecError, Map, Registry, RunReport};
+use corpus_exec::{real::Real, retcode};
 use corpus_run::Runner;
-use corpus_wire::{Hello, Minion, PROTOCOL, RunRequest, Upstream, WireError};
+use corpus_wire::{Answered, Hello, Minion, PROTOCOL, RunRequest, Upstream, WireError};
 use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
 
@@ -97,9 +97,11 @@ impl Minion for Local {
         Ok(self.registry.all_exec().map(|def| def.name.to_owned()).collect())
     }
 
-    fn call(&self, call: &Call) -> Result<Result<Value, ExecError>, WireError> {
+    fn answer(&self, call: &Call) -> Result<Result<Answered, ExecError>, WireError> {
         let data = self.data();
-        Ok(LocalCaller { registry: &self.registry, host: &*self.host, data: &data }.call(call))
+        retcode::take();
+        let value = LocalCaller { registry: &self.registry, host: &*self.host, data: &data }.call(call);
+        Ok(value.map(|value| Answered { value, retcode: retcode::take() }))
     }
 
     fn run(&self, request: &RunRequest, up: &dyn Upstream) -> Result<RunReport, WireError> {

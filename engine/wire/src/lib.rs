@@ -28,7 +28,7 @@ mod serve;
 
 pub use cache::{Cache, sha256 as file_sha256};
 pub use error::{At, Progress, WireError};
-pub use minion::{Busy, Hello, Interrupted, Minion, RunRequest, Upstream};
+pub use minion::{Answered, Busy, Hello, Interrupted, Minion, RunRequest, Upstream};
 pub use remote::{Remote, RemoteOptions};
 pub use serve::{ServeOptions, serve};
 

@@ -1,6 +1,6 @@
 //! What the frames carry. Closed enums: a change here is a change of [`crate::PROTOCOL`].
 
-use crate::minion::{Busy, Hello, RunRequest};
+use crate::minion::{Answered, Busy, Hello, RunRequest};
 use corpus_core::source::TreeEntry;
 use corpus_core::{
     Call, ChunkReport, Data, Event, ExecError, FileRef, FileRequest, Map, RunReport, SourceError, Value,
@@ -78,7 +78,7 @@ pub(crate) enum Up {
 pub(crate) enum Reply {
     Grains(Map),
     Functions(Vec<String>),
-    Call(Result<Value, ExecError>),
+    Call(Result<Answered, ExecError>),
     Run { jid: String, test: bool, chunks: Vec<Piece> },
     Collect(Option<RunReport>),
     Busy(Busy),

@@ -19,7 +19,11 @@ pub trait Minion: Send + Sync {
     /// Names the execution functions that the minion answers, sorted.
     fn functions(&self) -> Result<Vec<String>, WireError>;
     /// Calls an execution function. Works from within [`Upstream`] too, while a run waits for its answer.
-    fn call(&self, call: &Call) -> Result<Result<Value, ExecError>, WireError>;
+    fn answer(&self, call: &Call) -> Result<Result<Answered, ExecError>, WireError>;
+    /// Calls an execution function of which only the value counts.
+    fn call(&self, call: &Call) -> Result<Result<Value, ExecError>, WireError> {
+        Ok(self.answer(call)?.map(|answered| answered.value))
+    }
     /// Walks the low state, asking and telling its master through `up`.
     fn run(&self, request: &RunRequest, up: &dyn Upstream) -> Result<RunReport, WireError>;
     /// Returns the report of an earlier run whose connection was lost, `None` if it died before it had one; over a
@@ -30,6 +34,20 @@ pub trait Minion: Send + Sync {
     fn keep(&self, _report: &RunReport) {}
     /// Forgets a report that its master has.
     fn delivered(&self, _jid: &str) {}
+}
+
+/// What an execution function answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answered {
+    pub value: Value,
+    /// The exit status of the command that the function ran, 0 if it ran none: Salt's `retcode`.
+    pub retcode: i32,
+}
+
+impl From<Value> for Answered {
+    fn from(value: Value) -> Self {
+        Self { value, retcode: 0 }
+    }
 }
 
 /// What a minion needs of its master during a run.

@@ -5,8 +5,8 @@
 use crate::error::{At, Progress, WireError};
 use crate::frame::{self, CHUNK, Frame, Sender};
 use crate::message::{self, Answer, Down, Op, Question, Reply, Up, WireData};
-use crate::minion::{Hello, Minion, RunRequest, Upstream};
-use corpus_core::{Call, ChunkReport, Data, Event, ExecError, FileRef, Map, RunReport, SourceError, Value};
+use crate::minion::{Answered, Hello, Minion, RunRequest, Upstream};
+use corpus_core::{Call, ChunkReport, Data, Event, ExecError, FileRef, Map, RunReport, SourceError};
 use std::collections::HashMap;
 use std::io::{self, BufReader, Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -172,7 +172,7 @@ impl Minion for Remote {
         }
     }
 
-    fn call(&self, call: &Call) -> Result<Result<Value, ExecError>, WireError> {
+    fn answer(&self, call: &Call) -> Result<Result<Answered, ExecError>, WireError> {
         match self.simple(Op::Call(call.clone()))? {
             Reply::Call(answer) => Ok(answer),
             _ => Err(confused()),

@@ -160,7 +160,7 @@ impl<'a> Server<'a> {
                 Reply::Grains(grains)
             }),
             Op::Functions => self.minion.functions().map(Reply::Functions),
-            Op::Call(call) => self.minion.call(&call).map(Reply::Call),
+            Op::Call(call) => self.minion.answer(&call).map(Reply::Call),
             Op::Collect(jid) => self.minion.collect(&jid).map(Reply::Collect),
             Op::Run(request) => {
                 let asker = Asker { server: self, id, known: known(&request), sent: Mutex::default() };

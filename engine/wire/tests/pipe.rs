@@ -9,7 +9,8 @@ use corpus_core::{
     Source, SourceError, Value,
 };
 use corpus_wire::{
-    Busy, Hello, Minion, PROTOCOL, Remote, RemoteOptions, RunRequest, ServeOptions, Upstream, WireError, build, serve,
+    Answered, Busy, Hello, Minion, PROTOCOL, Remote, RemoteOptions, RunRequest, ServeOptions, Upstream, WireError,
+    build, serve,
 };
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -72,16 +73,16 @@ impl Minion for Eager {
     fn functions(&self) -> Result<Vec<String>, WireError> {
         Ok(vec!["test.ping".into()])
     }
-    fn call(&self, call: &Call) -> Result<Result<Value, ExecError>, WireError> {
+    fn answer(&self, call: &Call) -> Result<Result<Answered, ExecError>, WireError> {
         Ok(match call.fun.as_str() {
-            "test.ping" => Ok(true.into()),
+            "test.ping" => Ok(Value::from(true).into()),
             "test.data" => {
                 let data = self.data.lock().unwrap();
-                Ok(vec![data.grains.clone(), data.pillar.clone()].into())
+                Ok(Value::from(vec![data.grains.clone(), data.pillar.clone()]).into())
             }
             "test.sleep" => {
                 std::thread::sleep(Duration::from_millis(call.args[0].as_int().unwrap() as u64));
-                Ok(true.into())
+                Ok(Answered { value: true.into(), retcode: 3 })
             }
             "test.panic" => panic!("at the disco"),
             other => Err(ExecError::NotFound(other.to_owned())),
@@ -557,8 +558,8 @@ fn fifty_states_without_change_are_small() {
         fn functions(&self) -> Result<Vec<String>, WireError> {
             Ok(vec![])
         }
-        fn call(&self, _: &Call) -> Result<Result<Value, ExecError>, WireError> {
-            Ok(Ok(Value::Null))
+        fn answer(&self, _: &Call) -> Result<Result<Answered, ExecError>, WireError> {
+            Ok(Ok(Value::Null.into()))
         }
         fn run(&self, request: &RunRequest, up: &dyn Upstream) -> Result<RunReport, WireError> {
             let mut chunks = vec![];

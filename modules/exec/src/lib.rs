@@ -8,6 +8,7 @@ pub mod grains;
 pub mod hosts;
 pub mod pkg;
 pub mod real;
+pub mod retcode;
 pub mod service;
 pub mod shadow;
 

@@ -3,9 +3,11 @@
 use super::MasterDef;
 use crate::Session;
 use crate::diagnose::Outcome;
-use corpus_core::{Call, Data, ExecError, LowChunk, LowState, Value};
+use crate::fileserver::lock;
+use corpus_core::{Call, Data, Diagnostic, ExecError, LowChunk, LowState, Value};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// The functions of this module.
 pub const FNS: &[MasterDef] = &[
@@ -170,11 +172,19 @@ fn keep(
         args: args.into_iter().collect(),
         ..LowChunk::default()
     };
-    let (call, low) = (Call::new("cp.get_file", vec![]), Arc::new(LowState { chunks: vec![low] }));
+    let mut call = Call::new("cp.get_file", vec![]);
+    let dry = session.dry.load(Ordering::Relaxed);
+    call.kwargs.insert("test", dry);
+    let low = Arc::new(LowState { chunks: vec![low] });
     match super::state::walk(session, &call, data.clone(), &low, &|_| {}) {
-        Outcome::Run(report) => match report.chunks.first().filter(|chunk| chunk.result == Some(false)) {
-            Some(chunk) => Err(ExecError::failed(format!("{dest}: {}", chunk.comment))),
-            None => Ok(dest.into()),
+        Outcome::Run(report) => match report.chunks.first() {
+            Some(chunk) if chunk.result == Some(false) => Err(ExecError::failed(format!("{dest}: {}", chunk.comment))),
+            Some(chunk) if dry && chunk.result.is_none() => {
+                let told = format!("a template writes {dest} while it renders; in a dry run it is left as it is");
+                lock(&session.warnings).push(Diagnostic::warning(told));
+                Ok(dest.into())
+            }
+            _ => Ok(dest.into()),
         },
         Outcome::Failed(failure) => Err(ExecError::failed(failure.message)),
         _ => Err(ExecError::failed(format!("{dest}: the minion gave no report"))),

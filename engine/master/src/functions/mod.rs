@@ -12,6 +12,7 @@ use crate::diagnose::{Failure, Kind, Outcome};
 use crate::session::{PillarFailure, Session, lost};
 use corpus_core::{Call, Data, Event, ExecError, ExecFn, Value};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// How a function of the master answers.
 pub type Answer = fn(&Call, &Arc<Session>, &Arc<Data>) -> Result<Value, ExecError>;
@@ -50,8 +51,12 @@ pub fn answer(session: &Arc<Session>, call: &Call, events: &(dyn Fn(Event) + Syn
                 call_data(session, call).and_then(|data| run(call, &data).map_err(|e| function(&e)))
             }
             // Most questions to a machine need neither grains nor pillar: `test.ping` costs one round trip.
-            Some(_) => match session.minion.call(&typed(call)) {
-                Ok(answer) => answer.map_err(|error| function(&error)),
+            Some(_) => match session.minion.answer(&typed(call)) {
+                Ok(Ok(answered)) => {
+                    session.retcode.store(answered.retcode, Ordering::Relaxed);
+                    Ok(answered.value)
+                }
+                Ok(Err(error)) => Err(function(&error)),
                 Err(error) => Err(lost(&error)),
             },
             None => Err(function(&not_found(&session.corpus, &call.fun))),

@@ -14,6 +14,7 @@ use corpus_core::{
 };
 use corpus_wire::RunRequest;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// The functions of this module that answer with data; the runs are in [`run`].
 pub const FNS: &[MasterDef] = &[
@@ -130,6 +131,7 @@ pub fn run(session: &Arc<Session>, call: &Call, events: &(dyn Fn(Event) + Sync))
         Ok(over) => over,
         Err(failure) => return Outcome::Failed(failure),
     };
+    session.dry.store(is_test(session, call), Ordering::Relaxed);
     let env = saltenv(session, call);
     let data = match session.data(&env, pillarenv(session, call).as_deref(), &over) {
         Ok(data) => Arc::new(data),
@@ -180,6 +182,11 @@ pub(super) fn pillar_failed(errors: &[Diagnostic]) -> Failure {
     Failure::new(Kind::Pillar, format!("Pillar failed to render with the following messages:\n{}", text.trim_end()))
 }
 
+/// Tells whether a call is a dry run.
+fn is_test(session: &Session, call: &Call) -> bool {
+    call.fun == "state.test" || call.kwargs.get("test").map_or(session.corpus.config.flag("test"), Value::truthy)
+}
+
 /// Has the minion walk chunks that are in order.
 pub(super) fn walk(
     session: &Arc<Session>,
@@ -192,8 +199,7 @@ pub(super) fn walk(
     let flag = |key: &str| call.kwargs.get(key).is_some_and(Value::truthy) || session.corpus.config.flag(key);
     let options = RunOptions {
         jid: jid(),
-        test: call.fun == "state.test"
-            || call.kwargs.get("test").map_or(session.corpus.config.flag("test"), Value::truthy),
+        test: is_test(session, call),
         failhard: flag("failhard"),
         skip_verify: flag("skip_verify"),
         aggregate: flag("state_aggregate"),

@@ -1,6 +1,7 @@
 //! `cmd.*`: any program, as Salt runs it: from the user's home directory, English messages, output
 //! stripped at its end, and through a shell only where Salt uses one.
 
+use crate::retcode;
 use corpus_core::host::{Command, HostErrorKind, Output};
 use corpus_core::plan::{Attrs, Content, Effect, Observed, Owner};
 use corpus_core::python;
@@ -272,6 +273,8 @@ fn perform(call: &Call, host: &dyn Act, command: &Command) -> Result<Output, Exe
     }
     let accepted = call.kwargs.get("success_retcodes").and_then(Value::as_list).unwrap_or_default();
     let ok = output.code == 0 || accepted.contains(&Value::from(output.code));
+    let ignored = ok || call.kwargs.get("ignore_retcode").is_some_and(Value::truthy);
+    retcode::set(if ignored { 0 } else { output.code });
     if !ok && call.kwargs.get("raise_err").is_some_and(Value::truthy) {
         return Err(ExecError::failed(format!("Command '{shown}' failed with return code: {}", output.code)));
     }
