@@ -119,6 +119,9 @@ pub enum Format {
     Jsonl,
     Yaml,
     Txt,
+    /// The values alone, without the minions' names.
+    #[value(name = "newline_values_only")]
+    NewlineValuesOnly,
     Quiet,
 }
 

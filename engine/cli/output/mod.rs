@@ -38,6 +38,7 @@ impl Outputter<'_> {
                 writeln!(out, "{}", serde_json::to_string(&entry).map_err(std::io::Error::other)?)
             }
             Some(Format::Txt) => writeln!(out, "{}: {}", answer.id, one_line(&salt_value(answer))),
+            Some(Format::NewlineValuesOnly) => values(&salt_value(answer), out),
             Some(Format::Nested) => {
                 let entry: Map = [(answer.id.as_str(), salt_value(answer))].into_iter().collect();
                 writeln!(out, "{}", nested::write(&entry.into(), 0, &self.paint))
@@ -102,6 +103,15 @@ fn salt_value(answer: &HostReturn) -> Value {
             errors.iter().map(|error| error.to_text(None).trim_end().to_owned()).collect::<Vec<_>>().into()
         }
         Outcome::Failed(failure) => failure.message.as_str().into(),
+    }
+}
+
+/// Writes the values alone, each in lines of its own: what other programs read.
+fn values(value: &Value, out: &mut dyn Write) -> std::io::Result<()> {
+    match value {
+        Value::Map(map) => map.iter().try_for_each(|(_, value)| values(value, out)),
+        Value::List(items) => items.iter().try_for_each(|value| values(value, out)),
+        other => writeln!(out, "{}", python::str(other).trim_end_matches('\n')),
     }
 }
 

@@ -2,6 +2,7 @@
 //! its trees. Everything else is asked of the minion.
 
 mod cp;
+mod graph;
 mod pillar;
 mod slsutil;
 pub mod state;
@@ -26,7 +27,7 @@ pub struct MasterDef {
     pub run: Answer,
 }
 
-const TABLES: &[&[MasterDef]] = &[cp::FNS, pillar::FNS, slsutil::FNS, state::FNS, sys::FNS];
+const TABLES: &[&[MasterDef]] = &[cp::FNS, graph::FNS, pillar::FNS, slsutil::FNS, state::FNS, sys::FNS];
 
 /// Walks the master's functions.
 pub fn all() -> impl Iterator<Item = &'static MasterDef> {

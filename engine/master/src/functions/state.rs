@@ -389,6 +389,16 @@ fn named(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Compil
         .map_err(|errors| failed(&errors))
 }
 
+/// Compiles the SLS files that a call names, or the highstate.
+pub(super) fn compiled(
+    session: &Arc<Session>,
+    call: &Call,
+    data: &Arc<Data>,
+    env: &str,
+) -> Result<Compiled, ExecError> {
+    compile(session, call, data, env, &loader(session, data)).map_err(|errors| failed(&errors))
+}
+
 fn highstate(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Compiled, ExecError> {
     let loader = loader(session, data);
     top(session, call, data, &loader)
