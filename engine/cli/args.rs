@@ -102,6 +102,9 @@ pub struct Args {
     /// Log level: quiet, error, warning, info, debug, trace.
     #[arg(long, short = 'l', value_name = "LEVEL", default_value = "warning", help_heading = "Output")]
     pub log_level: String,
+    /// Tell where the time went: the slowest templates, functions and states of each minion.
+    #[arg(long, help_heading = "Output")]
+    pub timings: bool,
     /// Exit with 2 when something changed and 4 or 6 when something failed, instead of Salt's codes.
     #[arg(long, help_heading = "Output")]
     pub detailed_exitcode: bool,

@@ -77,6 +77,7 @@ fn work(args: &Args) -> Result<u8, Failure> {
         max_procs: args.max_procs,
         accept_new_host_keys: args.accept_new_host_keys,
         strict: args.strict,
+        timings: args.timings,
         local: args.local,
     };
     let mut corpus = start(&overrides)?;
@@ -211,6 +212,9 @@ fn tell(
             live.clear();
             for warning in &answer.warnings {
                 eprint!("{}", err_paint.with(Colour::Yellow, &warning.to_text((local == 0).then_some(&*answer.id))));
+            }
+            if let Some(table) = &answer.timings {
+                eprint!("timings of {}:\n{table}", answer.id);
             }
             let mut answer = answer.clone();
             if local == 1 {

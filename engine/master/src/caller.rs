@@ -1,6 +1,7 @@
 //! What templates see as `salt`: functions of data answered here, those of the machine asked of the minion,
 //! those of the master done by it.
 
+use crate::timings::Part;
 use crate::{Session, functions};
 use corpus_core::{Call, Caller, Data, ExecError, ExecFn, Value, suggest};
 use std::sync::Arc;
@@ -28,6 +29,20 @@ impl TemplateCaller {
 
 impl Caller for TemplateCaller {
     fn call(&self, call: &Call) -> Result<Value, ExecError> {
+        self.session.timings.of(Part::Function, &call.fun, || self.answer(call))
+    }
+
+    fn has(&self, fun: &str) -> bool {
+        self.session.corpus.knows(fun)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.session.corpus.function_names()
+    }
+}
+
+impl TemplateCaller {
+    fn answer(&self, call: &Call) -> Result<Value, ExecError> {
         if let Some(def) = functions::find(&call.fun) {
             self.machine.fetch_add(1, Ordering::Relaxed);
             return (def.run)(call, &self.session, &self.data);
@@ -41,14 +56,6 @@ impl Caller for TemplateCaller {
             }
             None => Err(not_found(&self.session.corpus, &call.fun)),
         }
-    }
-
-    fn has(&self, fun: &str) -> bool {
-        self.session.corpus.knows(fun)
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.session.corpus.function_names()
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Overrides {
     pub max_procs: Option<usize>,
     pub accept_new_host_keys: bool,
     pub strict: bool,
+    /// Measure where the time goes.
+    pub timings: bool,
     pub local: bool,
 }
 
@@ -35,6 +37,8 @@ pub struct Config {
     pub max_procs: usize,
     pub accept_new_host_keys: bool,
     pub strict: bool,
+    /// Measure where the time goes.
+    pub timings: bool,
     pub local: bool,
 }
 
@@ -82,6 +86,7 @@ impl Config {
             max_procs: over.max_procs.unwrap_or_else(|| seconds("ssh_max_procs", 25) as usize).max(1),
             cache_dir: text("corpus_cachedir").map_or_else(default_cache, PathBuf::from),
             accept_new_host_keys: over.accept_new_host_keys,
+            timings: over.timings,
             strict: over.strict || opts.get("strict").is_some_and(Value::truthy),
             local: over.local,
             file_roots,

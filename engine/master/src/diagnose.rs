@@ -63,6 +63,8 @@ pub struct HostReturn {
     pub outcome: Outcome,
     /// The exit status of the command that the function ran.
     pub retcode: i32,
+    /// Where the time went, if that was asked for.
+    pub timings: Option<String>,
     pub warnings: Vec<Diagnostic>,
 }
 

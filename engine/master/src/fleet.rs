@@ -266,6 +266,7 @@ fn failed(host: &Host, call: &Call, failure: Failure) -> HostReturn {
         fun: call.fun.clone(),
         outcome: Outcome::Failed(failure),
         retcode: 0,
+        timings: None,
         warnings: vec![],
     }
 }
@@ -277,7 +278,14 @@ fn answer(session: &Arc<Session>, call: &Call, progress: &(dyn Fn(Progress<'_>) 
     let outcome = functions::answer(session, call, &events);
     let warnings = std::mem::take(&mut *crate::fileserver::lock(&session.warnings));
     let retcode = session.retcode.load(Ordering::Relaxed);
-    HostReturn { id: session.id.clone(), fun: call.fun.clone(), outcome, retcode, warnings }
+    HostReturn {
+        id: session.id.clone(),
+        fun: call.fun.clone(),
+        outcome,
+        retcode,
+        timings: session.timings.table(),
+        warnings,
+    }
 }
 
 /// Finds the minion programs beside this one, or where `make install` puts them.

@@ -10,6 +10,7 @@ mod fleet;
 pub mod functions;
 mod loader;
 mod session;
+mod timings;
 mod upstream;
 
 pub use caller::TemplateCaller;

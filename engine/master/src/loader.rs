@@ -4,6 +4,7 @@
 use crate::TemplateCaller;
 use crate::fileserver::lock;
 use crate::session::Session;
+use crate::timings::Part;
 use corpus_compile::{LoadError, Loaded, SlsLoader};
 use corpus_core::{Data, Diagnostic, Map, Span};
 use corpus_render::{Engine, RenderCx, RenderedSls};
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex};
 /// Renders the SLS files of one minion.
 pub struct Loader {
     engine: Engine,
+    session: Arc<Session>,
     data: Arc<Data>,
     caller: Arc<TemplateCaller>,
     rendered: Mutex<HashMap<Arc<str>, Arc<RenderedSls>>>,
@@ -20,8 +22,9 @@ pub struct Loader {
 
 impl Loader {
     /// Makes the loader of the state tree.
-    pub fn new(session: &Session, data: Arc<Data>, caller: TemplateCaller) -> Self {
-        Self { engine: session.corpus.engine.clone(), data, caller: Arc::new(caller), rendered: Mutex::default() }
+    pub fn new(session: Arc<Session>, data: Arc<Data>, caller: TemplateCaller) -> Self {
+        let engine = session.corpus.engine.clone();
+        Self { engine, session, data, caller: Arc::new(caller), rendered: Mutex::default() }
     }
 
     /// Renders one SLS file.
@@ -33,7 +36,8 @@ impl Loader {
             sls: Some(sls.to_owned()),
             vars: Map::new(),
         };
-        let rendered = Arc::new(self.engine.render_sls(sls, &cx)?);
+        let rendered = self.session.timings.of(Part::Template, sls, || self.engine.render_sls(sls, &cx));
+        let rendered = Arc::new(rendered?);
         lock(&self.rendered).insert(rendered.file.clone(), rendered.clone());
         Ok(rendered)
     }

@@ -2,6 +2,7 @@
 
 use crate::diagnose::{Failure, Kind};
 use crate::fileserver::lock;
+use crate::timings::Timings;
 use crate::{Corpus, TemplateCaller, config};
 use corpus_core::{Data, Diagnostic, Map, Severity, Value};
 use corpus_pillar::{EngineRenderer, PillarRequest, PillarResult};
@@ -25,6 +26,7 @@ pub struct Session {
     pub warnings: Mutex<Vec<Diagnostic>>,
     /// The exit status that the answered call left beside its value.
     pub retcode: AtomicI32,
+    pub timings: Timings,
     /// A dry run is under way: what templates would write is told, not written.
     pub dry: AtomicBool,
 }
@@ -33,6 +35,7 @@ impl Session {
     /// Begins a session with a minion that answers.
     pub fn new(corpus: Arc<Corpus>, id: String, minion: Box<dyn Minion>) -> Self {
         Self {
+            timings: Timings::new(corpus.config.timings),
             corpus,
             id,
             minion,

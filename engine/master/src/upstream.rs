@@ -2,6 +2,7 @@
 
 use crate::fileserver::lock;
 use crate::session::Session;
+use crate::timings::Part;
 use crate::{Corpus, TemplateCaller};
 use corpus_core::source::{TreeEntry, TreeKind};
 use corpus_core::{Data, Event, FileOrigin, FileRef, FileRequest, Source, SourceError, Value};
@@ -96,7 +97,9 @@ impl<'a> RunSource<'a> {
             sls: None,
             vars: template.context,
         };
-        let rendered = self.corpus().engine.render_text(text, name, name, &cx).map_err(|diagnostic| {
+        let timings = &self.session.timings;
+        let render = || self.corpus().engine.render_text(text, name, name, &cx);
+        let rendered = timings.of(Part::Template, name, render).map_err(|diagnostic| {
             SourceError::Render(diagnostic.to_text(None).trim_end().trim_start_matches("error: ").to_owned())
         })?;
         let bytes: Arc<[u8]> = rendered.into_bytes().into();

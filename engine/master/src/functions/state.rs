@@ -148,6 +148,7 @@ pub fn run(session: &Arc<Session>, call: &Call, events: &(dyn Fn(Event) + Sync))
     let mut outcome = walk(session, call, data, &low, events);
     if let Outcome::Run(report) = &mut outcome {
         relocate(report, &low, &loader);
+        session.timings.states(report);
     }
     outcome
 }
@@ -328,7 +329,7 @@ fn wrong(error: &ExecError) -> Vec<Diagnostic> {
 }
 
 fn loader(session: &Arc<Session>, data: &Arc<Data>) -> Loader {
-    Loader::new(session, data.clone(), TemplateCaller::new(session.clone(), data.clone()))
+    Loader::new(session.clone(), data.clone(), TemplateCaller::new(session.clone(), data.clone()))
 }
 
 fn options(session: &Session, call: &Call) -> CompileOptions {
