@@ -77,6 +77,10 @@ pub trait Caller: Send + Sync {
     fn has(&self, fun: &str) -> bool;
     /// Returns all function names, sorted.
     fn names(&self) -> Vec<String>;
+    /// Says why a function is not there and what to do, where more is known than that.
+    fn explain(&self, _fun: &str) -> Option<String> {
+        None
+    }
 }
 
 impl Call {

@@ -39,6 +39,10 @@ impl Caller for TemplateCaller {
     fn names(&self) -> Vec<String> {
         self.session.corpus.function_names()
     }
+
+    fn explain(&self, fun: &str) -> Option<String> {
+        crate::python::explain(self.session.corpus.engine.roots(), fun)
+    }
 }
 
 impl TemplateCaller {
@@ -61,6 +65,9 @@ impl TemplateCaller {
 
 /// Makes Salt's "not available", with the nearest name.
 pub fn not_found(corpus: &crate::Corpus, fun: &str) -> ExecError {
+    if let Some(why) = crate::python::explain(corpus.engine.roots(), fun) {
+        return ExecError::Failed(format!("'{fun}' is not available: {why}"));
+    }
     let names = corpus.function_names();
     match suggest::did_you_mean(fun, names.iter().map(String::as_str)) {
         Some(hint) => ExecError::Failed(format!("'{fun}' is not available. ({hint})")),

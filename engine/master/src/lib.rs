@@ -9,6 +9,7 @@ mod fileserver;
 mod fleet;
 pub mod functions;
 mod loader;
+mod python;
 mod session;
 mod timings;
 mod upstream;

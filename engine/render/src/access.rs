@@ -125,7 +125,9 @@ impl Vm<'_> {
                 }
                 Obj::Salt => {
                     let fail = self.no_function(name);
-                    Val::Undef(Rc::new(Undef { message: fail.message, name: name.clone(), near: self.functions() }))
+                    let why = self.cx.caller.explain(name).map(|why| Near::Hint(why.into()));
+                    let near = why.unwrap_or_else(|| self.functions());
+                    Val::Undef(Rc::new(Undef { message: fail.message, name: name.clone(), near }))
                 }
                 Obj::SaltModule(module) => {
                     let full = format!("{module}.{name}");
@@ -169,7 +171,7 @@ impl Vm<'_> {
     }
 
     pub(crate) fn functions(&self) -> Near {
-        Near::Of(Val::dict(self.cx.caller.names().into_iter().map(|n| (Val::str(n), Val::None))))
+        Near::Functions(self.cx.caller.names())
     }
 }
 

@@ -132,10 +132,11 @@ pub fn refuse<T>(message: impl Into<String>) -> R<T> {
 pub fn undefined(undef: &Undef) -> Box<Fail> {
     let mut fail = Fail::new(Kind::Undefined, undef.message.clone());
     let near: Vec<Arc<str>> = match &undef.near {
-        Near::Nothing | Near::Lenient => vec![],
+        Near::Nothing | Near::Lenient | Near::Hint(_) => vec![],
         Near::Scope(scope) => {
             scope.names().into_iter().chain(crate::globals::NAMES.iter().map(|n| Arc::from(*n))).collect()
         }
+        Near::Functions(names) => names.iter().map(|name| Arc::from(&**name)).collect(),
         Near::Of(value) => {
             let keys = match value {
                 Val::Dict(dict) => dict.keys(),
@@ -147,6 +148,8 @@ pub fn undefined(undef: &Undef) -> Box<Fail> {
     };
     let hint = corpus_core::suggest::did_you_mean(&undef.name, near.iter().map(|n| &**n));
     fail.hints.extend(hint.or_else(|| match &undef.near {
+        Near::Hint(hint) => Some(hint.to_string()),
+        Near::Functions(_) => Some("`corpus sys.list_functions` names those there are".into()),
         Near::Of(Val::Dict(dict)) => keys_there(&dict.keys()),
         _ => None,
     }));

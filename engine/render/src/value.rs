@@ -43,6 +43,10 @@ pub enum Near {
     Lenient,
     Scope(Rc<Scope>),
     Of(Val),
+    /// The execution functions there are.
+    Functions(Vec<String>),
+    /// Nowhere, and this is why.
+    Hint(Arc<str>),
 }
 
 /// Things that are neither data nor containers.

@@ -145,6 +145,9 @@ pub fn run(session: &Arc<Session>, call: &Call, events: &(dyn Fn(Event) + Sync))
     };
     fileserver::lock(&session.warnings).extend(compiled.warnings);
     let low = Arc::new(compiled.low);
+    let corpus = &session.corpus;
+    let warnings = crate::python::warnings(corpus.engine.roots(), &low, &corpus.registry, &loader);
+    fileserver::lock(&session.warnings).extend(warnings);
     let mut outcome = walk(session, call, data, &low, events);
     if let Outcome::Run(report) = &mut outcome {
         relocate(report, &low, &loader);
