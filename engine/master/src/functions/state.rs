@@ -12,6 +12,7 @@ use corpus_core::target::{Target, TargetKind};
 use corpus_core::{
     Call, Data, Diagnostic, Event, ExecError, LowChunk, LowState, Map, RunOptions, RunReport, Value, python, suggest,
 };
+use corpus_render::FileRoots;
 use corpus_wire::RunRequest;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -152,6 +153,7 @@ pub fn run(session: &Arc<Session>, call: &Call, events: &(dyn Fn(Event) + Sync))
     if let Outcome::Run(report) = &mut outcome {
         relocate(report, &low, &loader);
         session.timings.states(report);
+        fileserver::lock(&session.warnings).extend(mistyped_sources(report, session.corpus.engine.roots()));
     }
     outcome
 }
@@ -179,6 +181,21 @@ fn relocate(report: &mut RunReport, low: &LowState, loader: &Loader) {
         }
         chunk.span = loader.relocate(&chunk.span);
     }
+}
+
+/// Names the file that a missing `salt://` source may be meant to be. Only failed states are asked: a list of sources is
+/// meant to have some that are not there.
+fn mistyped_sources(report: &RunReport, roots: &FileRoots) -> Vec<Diagnostic> {
+    let failed = report.chunks.iter().filter(|chunk| chunk.result == Some(false));
+    let hints = failed.filter_map(|chunk| {
+        let (_, rest) = chunk.comment.split_once("ource file salt://")?;
+        let (path, rest) = rest.split_once(" not found in saltenv '")?;
+        let files = roots.list_files(rest.split_once('\'')?.0, "");
+        let hint = suggest::did_you_mean(path, files.iter().map(String::as_str))?;
+        let warning = Diagnostic::warning(format!("there is no `salt://{path}`"));
+        Some(warning.at(chunk.span.clone(), "").hint(hint))
+    });
+    hints.collect()
 }
 
 pub(super) fn pillar_failed(errors: &[Diagnostic]) -> Failure {
