@@ -1,6 +1,7 @@
 //! The four laws in one function: plan; unless this is a dry run, perform each effect of that very plan;
 //! let the state judge; plan again and find nothing left to do.
 
+use crate::umask;
 use corpus_core::overlay::{self, Overlay};
 use corpus_core::state::Planned;
 use corpus_core::{
@@ -73,7 +74,10 @@ impl Converge<'_, '_> {
     pub(crate) fn run(&self) -> Outcome {
         let planned = caught(|| if self.watch { self.state.watch(self.cx) } else { self.state.plan(self.cx) });
         let plan = match planned {
-            Ok(Ok(plan)) => plan,
+            Ok(Ok(mut plan)) => {
+                umask::apply(&mut plan, self.cx.low, self.cx.host);
+                plan
+            }
             Ok(Err(error)) if self.may_come(&error) => return Outcome::unknown(&error.to_string(), self.depends_on),
             Ok(Err(error)) => return Outcome::failed(error.to_string()),
             Err(panic) => return Outcome::failed(panic),

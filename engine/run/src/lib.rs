@@ -15,6 +15,7 @@ mod listen;
 mod requisite;
 mod retry;
 mod slots;
+mod umask;
 mod verify;
 mod walker;
 

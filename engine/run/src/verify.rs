@@ -11,7 +11,7 @@ pub(crate) fn verify<'r>(registry: &'r Registry, low: &LowChunk) -> Result<&'r S
         let (name, kind) = (python::str(&low.name), low.name.type_name());
         errors += &format!("ID '{name}' in SLS '{}' is not formed as a string, but is a {kind}\n", low.sls);
     }
-    if let Some(umask) = low.args.get("umask").filter(|umask| octal(umask).is_none()) {
+    if let Some(umask) = low.args.get("umask").filter(|umask| crate::umask::octal(umask).is_none()) {
         errors += &format!("Invalid umask: {}\n", python::str(umask));
     }
     if !errors.is_empty() {
@@ -73,10 +73,6 @@ pub(crate) fn conditions_unmet(data: &Data, caller: &dyn Caller, low: &LowChunk)
 
 fn not_found(full: &str, sls: &str) -> String {
     format!("State '{full}' was not found in SLS '{sls}'\n")
-}
-
-fn octal(umask: &Value) -> Option<u32> {
-    u32::from_str_radix(python::str(umask).trim().trim_start_matches("0o"), 8).ok()
 }
 
 /// Matches `*` and `?`, as far as function names need them.
