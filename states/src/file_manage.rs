@@ -105,12 +105,12 @@ impl Managed<'_> {
         // Salt: what a new file is before its attributes are set decides which of them count as changes.
         let fresh =
             |mode| Meta { kind: corpus_core::FileKind::File, mode, uid: 0, gid: 0, size: 0, mtime: 0, ino: 0, dev: 0 };
-        let begins = if self.from_source || self.want.mode.is_some() { 0o600 } else { 0o644 };
+        let begins = if self.from_source || self.want.mode.is_some() { 0o600 } else { cx.low.new_file_mode() };
         let mut want = self.want.clone();
         if self.from_source && want.mode.is_none() {
-            want.mode = Some(0o644);
+            want.mode = Some(cx.low.new_file_mode());
         }
-        attrs.mode = attrs.mode.or(Some(0o644));
+        attrs.mode = attrs.mode.or(Some(cx.low.new_file_mode()));
         plan.changes.0.extend(want.drift(cx.host, &fresh(begins))?.1.0);
         if dangling && !self.follow_symlinks {
             plan.push(Effect::Remove { path: self.path.to_owned() }, vec![]);
@@ -139,7 +139,7 @@ impl Managed<'_> {
             let (mut attrs, content) = (attrs, wanted.content(cx)?);
             if unlink {
                 plan.push(Effect::Remove { path: self.path.to_owned() }, vec![]);
-                attrs = Attrs { mode: self.want.mode.or(Some(0o644)), ..self.want.attrs() };
+                attrs = Attrs { mode: self.want.mode.or(Some(cx.low.new_file_mode())), ..self.want.attrs() };
             } else if self.check_cmd.is_some() {
                 // The candidate takes the place of the file, so it takes over what the file had.
                 attrs.user = attrs.user.or(Some(Owner::Id(have.uid)));

@@ -31,6 +31,12 @@ pub struct LowChunk {
     pub arg_spans: Vec<(Arc<str>, Span)>,
 }
 
+/// Reads a mask as Salt does; `None` if it is none.
+pub fn umask_bits(umask: &Value) -> Option<u32> {
+    let text = crate::python::str(umask);
+    u32::from_str_radix(text.trim().trim_start_matches("0o"), 8).ok().filter(|bits| *bits <= 0o777)
+}
+
 /// One requisite word of a chunk, with all targets it names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requisite {
@@ -93,6 +99,16 @@ impl LowChunk {
     /// Returns the function's full name, `file.managed`.
     pub fn full_name(&self) -> String {
         format!("{}.{}", self.state, self.fun)
+    }
+
+    /// Returns the engine's word `umask`: octal, with or without `0o`.
+    pub fn umask(&self) -> Option<u32> {
+        umask_bits(self.args.get("umask")?)
+    }
+
+    /// Returns the mode of a file that the state makes and says no mode of.
+    pub fn new_file_mode(&self) -> u32 {
+        0o666 & !self.umask().unwrap_or(0o022)
     }
 
     /// Returns the key of its result record.

@@ -183,7 +183,7 @@ impl Guards<'_> {
         }
         command.cwd = text("cwd").map(Into::into);
         command.runas = text("runas");
-        command.umask = self.option("umask").and_then(crate::umask::octal);
+        command.umask = self.option("umask").and_then(corpus_core::low::umask_bits);
         command.timeout_s = text("timeout").and_then(|seconds| seconds.parse().ok());
         let env = self.option("env").map(entries).unwrap_or_default();
         for (name, value) in env.iter().filter_map(Value::as_map).flat_map(Map::iter) {

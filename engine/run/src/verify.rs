@@ -11,7 +11,7 @@ pub(crate) fn verify<'r>(registry: &'r Registry, low: &LowChunk) -> Result<&'r S
         let (name, kind) = (python::str(&low.name), low.name.type_name());
         errors += &format!("ID '{name}' in SLS '{}' is not formed as a string, but is a {kind}\n", low.sls);
     }
-    if let Some(umask) = low.args.get("umask").filter(|umask| crate::umask::octal(umask).is_none()) {
+    if let (Some(umask), None) = (low.args.get("umask"), low.umask()) {
         errors += &format!("Invalid umask: {}\n", python::str(umask));
     }
     if !errors.is_empty() {
