@@ -7,5 +7,6 @@ mod distances;
 mod documents;
 mod fire;
 mod fleet;
+mod postgres;
 mod support;
 mod thin;

@@ -7,6 +7,7 @@ pub mod file;
 pub mod grains;
 pub mod hosts;
 pub mod pkg;
+pub mod postgres;
 pub mod real;
 pub mod retcode;
 pub mod service;
