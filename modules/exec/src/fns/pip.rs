@@ -1,7 +1,7 @@
 //! `pip.*`: Python packages, by the `pip` of the machine or of a virtual environment.
 
 use crate::ask;
-use corpus_core::host::{Act, Command, Look};
+use corpus_core::host::{Act, Command, HostError, HostResult, Look};
 use corpus_core::{Call, Data, ExecDef, ExecError, ExecFn, Map, Value, python};
 
 /// The functions of this module.
@@ -40,6 +40,19 @@ pub const FNS: &[ExecDef] = &[
         |call, look, _| {
             let wanted = normal(&call.need(0, "pkgname")?);
             Ok(installed(call, look, 1)?.keys().any(|name| normal(&python::str(name)) == wanted).into())
+        },
+    ),
+    read(
+        "pip.list_all_versions",
+        "(pkg, bin_env=None, include_alpha=False, include_beta=False, include_rc=False, user=None, cwd=None)",
+        "Lists the versions that the index offers, oldest first.",
+        |call, look, _| {
+            let pkg = call.need(0, "pkg")?;
+            let unstable =
+                (2..5).any(|place| call.flag(place, ["include_alpha", "include_beta", "include_rc"][place - 2], false));
+            let mut command = pip(call, look, 1, &["index", "versions", &pkg])?;
+            command.argv.extend(unstable.then(|| "--pre".to_owned()));
+            Ok(offered(look, &command)?.into())
         },
     ),
     write(
@@ -91,30 +104,167 @@ fn list(value: Option<&Value>) -> Vec<String> {
 }
 
 /// Spells a package's name one way, as PyPI does.
-fn normal(name: &str) -> String {
+pub fn normal(name: &str) -> String {
     name.to_lowercase().replace(['_', '.'], "-")
 }
 
-fn pip(call: &Call, look: &dyn Look, place: usize, words: &[&str]) -> Result<Command, ExecError> {
-    let mut command = match call.text(place, "bin_env").filter(|path| !path.is_empty()) {
-        Some(path) if ask::is_dir(look, &path) => Command::new([format!("{}/bin/pip", path.trim_end_matches('/'))]),
-        Some(path) => Command::new([path]),
-        None => {
-            let found = ask::first_program(look, &["pip3", "pip"]);
-            Command::new([found.ok_or_else(|| ExecError::failed("Could not find a `pip` binary"))?.0])
+/// Returns the command that runs pip: of a virtual environment, of a program, or the machine's own.
+pub fn program(look: &dyn Look, bin_env: Option<&str>) -> Option<Command> {
+    match bin_env.filter(|path| !path.is_empty()) {
+        Some(path) if ask::is_dir(look, path) => {
+            // Not `bin/pip`: its first line may be too long for the kernel.
+            let python = format!("{}/bin/python", path.trim_end_matches('/'));
+            ask::exists(look, &python).then(|| Command::new([python.as_str(), "-m", "pip"]))
         }
-    };
+        Some(path) if ask::exists(look, path) => {
+            let is_python = path.rsplit('/').next().is_some_and(|file| file.starts_with("python"));
+            Some(if is_python { Command::new([path, "-m", "pip"]) } else { Command::new([path]) })
+        }
+        Some(_) => None,
+        None => ask::first_program(look, &["pip3", "pip"]).map(|(name, _)| Command::new([name])),
+    }
+}
+
+fn pip(call: &Call, look: &dyn Look, place: usize, words: &[&str]) -> Result<Command, ExecError> {
+    let found = program(look, call.text(place, "bin_env").as_deref());
+    let mut command = found.ok_or_else(|| ExecError::failed("Could not find a `pip` binary"))?;
     command.argv.extend(words.iter().map(|word| (*word).to_owned()));
-    command.cwd = call.text(99, "cwd").map(Into::into);
-    command.runas = call.text(99, "user");
+    command.cwd = call.kwargs.get("cwd").filter(|v| !v.is_null()).map(|v| python::str(v).into());
+    command.runas = call.kwargs.get("user").filter(|v| !v.is_null()).map(python::str);
     Ok(command)
 }
 
+/// Asks `pip index versions` what there is, oldest first.
+pub fn offered(look: &dyn Look, command: &Command) -> HostResult<Vec<String>> {
+    let text = ask::output(look, command)?;
+    let line = text.lines().find_map(|line| line.trim().strip_prefix("Available versions:"));
+    let mut all: Vec<String> =
+        line.unwrap_or_default().split(',').map(|v| v.trim().to_owned()).filter(|v| !v.is_empty()).collect();
+    all.reverse();
+    Ok(all)
+}
+
+/// A requirement as far as it can be judged without an index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requirement {
+    pub name: String,
+    /// Operators and versions.
+    pub specs: Vec<(String, String)>,
+    /// It holds only on some machines (`; python_version < "3"`).
+    pub marked: bool,
+}
+
+impl Requirement {
+    /// Reads `name[extra] >= 1, < 2 ; marker`; `None` for an address, a path or what is no requirement.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.split(" --").next().unwrap_or_default();
+        let (text, marked) = text.split_once(';').map_or((text, false), |(first, _)| (first, true));
+        let text = text.trim();
+        let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c))).unwrap_or(text.len());
+        let (name, rest) = text.split_at(end);
+        if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            return None;
+        }
+        let mut rest = rest.trim();
+        if let Some(extras) = rest.strip_prefix('[') {
+            rest = extras.split_once(']')?.1.trim();
+        }
+        rest = rest.trim_start_matches('(').trim_end_matches(')');
+        let mut specs = vec![];
+        for spec in rest.split(',').map(str::trim).filter(|spec| !spec.is_empty()) {
+            let operator = ["===", "==", ">=", "<=", "!=", "~=", ">", "<"].iter().find(|o| spec.starts_with(**o))?;
+            specs.push(((*operator).to_owned(), spec[operator.len()..].trim().to_owned()));
+        }
+        Some(Self { name: name.to_owned(), specs, marked })
+    }
+
+    /// Tells whether a version is one that it asks for.
+    pub fn admits(&self, version: &str) -> bool {
+        self.specs.iter().all(|(operator, wanted)| holds(version, operator, wanted).unwrap_or(false))
+    }
+
+    /// Writes its versions one way.
+    pub fn versions(&self) -> String {
+        self.specs.iter().map(|(operator, wanted)| format!("{operator}{wanted}")).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// Epoch, release, rank and number of a pre-release, post-release, development release.
+type Version = (u64, Vec<u64>, i64, i64, i64, i64);
+
+fn version(text: &str) -> Option<Version> {
+    let text = text.trim().to_lowercase();
+    let text = text.trim_start_matches('v').split('+').next().unwrap_or_default();
+    let (epoch, text) = text.split_once('!').map_or((Some(0), text), |(e, rest)| (e.parse().ok(), rest));
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let (release, mut rest) = text.split_at(end);
+    let release = release.trim_end_matches('.');
+    let mut release = release.split('.').map(|n| n.parse().ok()).collect::<Option<Vec<u64>>>()?;
+    while release.len() > 1 && release.last() == Some(&0) {
+        release.pop();
+    }
+    let (mut rank, mut pre, mut post, mut dev) = (3, 0, -1, i64::MAX);
+    while !rest.is_empty() {
+        let bare = rest.trim_start_matches(['.', '-', '_']);
+        let letters = bare.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(bare.len());
+        let (word, after) = bare.split_at(letters);
+        let after = after.trim_start_matches(['.', '-', '_']);
+        let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
+        let number = if digits == 0 { 0 } else { after[..digits].parse().ok()? };
+        match word {
+            "a" | "alpha" => (rank, pre) = (0, number),
+            "b" | "beta" => (rank, pre) = (1, number),
+            "rc" | "c" | "pre" | "preview" => (rank, pre) = (2, number),
+            "post" | "rev" | "r" => post = number,
+            "" if rest.starts_with('-') && digits > 0 => post = number,
+            "dev" => dev = number,
+            _ => return None,
+        }
+        rest = &after[digits..];
+    }
+    if rank == 3 && post < 0 && dev < i64::MAX {
+        rank = -1;
+    }
+    Some((epoch?, release, rank, pre, post, dev))
+}
+
+/// Compares as PEP 440 does; `None` if one of them is no version.
+fn holds(have: &str, operator: &str, wanted: &str) -> Option<bool> {
+    if operator == "===" {
+        return Some(have == wanted);
+    }
+    let found = version(have)?;
+    let within = |prefix: &str| -> Option<bool> {
+        let prefix = prefix.split('.').map(|n| n.parse().ok()).collect::<Option<Vec<u64>>>()?;
+        Some((0..prefix.len()).all(|i| found.1.get(i).copied().unwrap_or(0) == prefix[i]))
+    };
+    if let Some(prefix) = wanted.strip_suffix(".*") {
+        return Some(within(prefix)? == (operator == "=="));
+    }
+    let asked = version(wanted)?;
+    Some(match operator {
+        "==" => found == asked,
+        "!=" => found != asked,
+        ">=" => found >= asked,
+        "<=" => found <= asked,
+        ">" => found > asked,
+        "<" => found < asked,
+        "~=" => found >= asked && within(wanted.rsplit_once('.')?.0)?,
+        _ => return None,
+    })
+}
+
 fn installed(call: &Call, look: &dyn Look, place: usize) -> Result<Map, ExecError> {
-    let text = ask::output(look, &pip(call, look, place, &["list", "--format=json"])?)?;
-    let all: Value = serde_json::from_str(&text).map_err(|error| ExecError::failed(format!("pip list: {error}")))?;
+    let all = listed(look, &pip(call, look, place, &["list", "--format=json"])?)?;
     let pair = |entry: &Value| Some((entry.get("name")?.clone(), entry.get("version")?.clone()));
-    Ok(all.as_list().unwrap_or_default().iter().filter_map(pair).collect())
+    Ok(all.iter().filter_map(pair).collect())
+}
+
+/// Asks `pip list --format=json`.
+pub fn listed(look: &dyn Look, command: &Command) -> HostResult<Vec<Value>> {
+    let text = ask::output(look, command)?;
+    let all: Value = serde_json::from_str(&text).map_err(|error| HostError::other("pip list", error.to_string()))?;
+    Ok(all.as_list().unwrap_or_default().to_vec())
 }
 
 /// Salt: the record of the program, whatever came of it.
@@ -127,4 +277,25 @@ fn ran(call: &Call, act: &dyn Act, place: usize, words: &[String]) -> Result<Val
     record.insert("stdout", output.stdout_text().trim_end());
     record.insert("stderr", output.stderr_text().trim_end());
     Ok(record.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_as_in_pep_440() {
+        let admits = |text: &str, version: &str| Requirement::parse(text).expect("a requirement").admits(version);
+        assert!(admits("a", "1") && admits("a==1.0", "1.0.0") && admits("a[x] >= 1, < 2 ; os_name == 'nt'", "1.10"));
+        assert!(admits("a>1.9", "1.10") && admits("a<1", "1rc1") && admits("a<1rc1", "1.dev3"));
+        assert!(admits("a~=1.4.2", "1.4.9") && !admits("a~=1.4.2", "1.5") && admits("a==1.4.*", "1.4.9"));
+        assert!(!admits("a!=1.4.*", "1.4") && admits("a>1", "1.post1") && !admits("a<9", "1!0"));
+    }
+
+    #[test]
+    fn addresses_are_no_requirements() {
+        for text in ["git+https://x/y", "./a", "https://x/a.whl", "a=1", "a @ https://x/a.whl"] {
+            assert_eq!(Requirement::parse(text), None, "{text}");
+        }
+    }
 }
