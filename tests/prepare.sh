@@ -11,6 +11,8 @@ command -v busybox >/dev/null || need+=(busybox-static)
 command -v crontab >/dev/null || need+=(cron)
 command -v git >/dev/null || need+=(git)
 command -v pgrep >/dev/null || need+=(procps)
+compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || need+=(postgresql)
+command -v gpg >/dev/null || need+=(gpg gpg-agent)
 [ ${#need[@]} = 0 ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "prepare: installing ${need[*]}"

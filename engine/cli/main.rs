@@ -51,12 +51,18 @@ fn start_log(args: &Args) {
     let level = match args.log_level.as_str() {
         "quiet" => "off",
         "critical" => "error",
+        "warning" => "warn",
         "all" | "garbage" | "profile" => "trace",
         level => level,
     };
     let filter =
         tracing_subscriber::EnvFilter::try_new(level).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .without_time()
+        .init();
 }
 
 fn work(args: &Args) -> Result<u8, Failure> {

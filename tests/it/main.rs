@@ -7,6 +7,7 @@ mod distances;
 mod documents;
 mod fire;
 mod fleet;
+mod gpg;
 mod postgres;
 mod support;
 mod thin;

@@ -8,6 +8,7 @@ mod diagnose;
 mod fileserver;
 mod fleet;
 pub mod functions;
+mod gpg;
 mod loader;
 mod python;
 mod session;
@@ -42,8 +43,9 @@ pub struct Corpus {
 impl Corpus {
     /// Starts from a configuration.
     pub fn new(config: Config) -> Result<Arc<Self>, Vec<Diagnostic>> {
-        let engine = Engine::new(FileRoots::new(config.file_roots.clone()));
-        let pillar_engine = Engine::new(FileRoots::new(config.pillar_roots.clone()));
+        let gpg = Arc::new(gpg::Gpg::new(&config));
+        let engine = Engine::decrypting(FileRoots::new(config.file_roots.clone()), gpg.clone());
+        let pillar_engine = Engine::decrypting(FileRoots::new(config.pillar_roots.clone()), gpg);
         let files = FileServer::new(config.cache_dir.clone());
         Ok(Arc::new(Self {
             registry: corpus_minion::registry(),

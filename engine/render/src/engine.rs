@@ -1,5 +1,6 @@
 //! The engine: file roots and the templates that were read, shared by all renderings.
 
+use crate::decrypt::Decrypt;
 use crate::eval::Vm;
 use crate::fail::{Fail, Kind, R};
 use crate::files::FileRoots;
@@ -25,6 +26,7 @@ struct Shared {
     cache: RwLock<Cache>,
     /// What [`Engine::render_text`] parsed last under each name: a thousand files of one template parse it once.
     texts: RwLock<HashMap<String, Arc<Template>>>,
+    decrypt: Option<Arc<dyn Decrypt>>,
 }
 
 /// By file and the name under which it is known; with the file's time and size, to see that it changed.
@@ -54,7 +56,21 @@ impl RenderCx {
 impl Engine {
     /// Makes an engine over file roots.
     pub fn new(roots: FileRoots) -> Self {
-        Self { shared: Arc::new(Shared { roots, cache: RwLock::default(), texts: RwLock::default() }) }
+        Self::with(roots, None)
+    }
+
+    /// Makes an engine whose renderer `gpg` can decrypt.
+    pub fn decrypting(roots: FileRoots, decrypt: Arc<dyn Decrypt>) -> Self {
+        Self::with(roots, Some(decrypt))
+    }
+
+    fn with(roots: FileRoots, decrypt: Option<Arc<dyn Decrypt>>) -> Self {
+        Self { shared: Arc::new(Shared { roots, cache: RwLock::default(), texts: RwLock::default(), decrypt }) }
+    }
+
+    /// Returns who decrypts.
+    pub(crate) fn decrypt(&self) -> Option<&dyn Decrypt> {
+        self.shared.decrypt.as_deref()
     }
 
     /// Returns the file roots.

@@ -6,6 +6,7 @@ mod args;
 mod blocks;
 mod calls;
 mod checks;
+mod decrypt;
 mod engine;
 mod eval;
 mod fail;
@@ -23,6 +24,7 @@ mod tree;
 mod value;
 pub mod yaml;
 
+pub use decrypt::Decrypt;
 pub use engine::{Engine, RenderCx};
 pub use files::FileRoots;
 pub use pipe::RenderedSls;

@@ -87,6 +87,7 @@ enum Step {
     Jinja,
     Yaml,
     Json,
+    Gpg,
 }
 
 /// Renders an SLS file.
@@ -155,8 +156,8 @@ fn run(
     trace.lines = std::iter::once(0).chain(text.match_indices('\n').map(|(i, _)| i as u32 + 1)).collect();
     let mut rendered =
         RenderedSls { file: file.into(), node: Node::default(), text: text.into(), trace: Arc::new(trace) };
-    rendered.node = match steps.last() {
-        Some(Step::Json) => {
+    rendered.node = match steps.contains(&Step::Json) {
+        true => {
             let body = strip_shebang(&rendered.text);
             let value = serde_json::from_str::<corpus_core::Value>(&body).map_err(|error| {
                 let pos = Pos::new(error.line() as u32, error.column() as u32);
@@ -164,9 +165,37 @@ fn run(
             })?;
             Node::from_value(&value, Pos::new(1, 1))
         }
-        _ => yaml::parse(&rendered.text).map_err(|error| yaml_error(&rendered, head, &error))?,
+        false => yaml::parse(&rendered.text).map_err(|error| yaml_error(&rendered, head, &error))?,
     };
+    if steps.contains(&Step::Gpg) {
+        decrypted(engine, &mut rendered, head)?;
+    }
     Ok(rendered)
+}
+
+/// Decrypts the data. A message about it shows where the value stands, never a line as it was rendered.
+fn decrypted(engine: &Engine, rendered: &mut RenderedSls, head: &str) -> Result<(), Diagnostic> {
+    let Some(by) = engine.decrypt() else {
+        return Err(Diagnostic::error(format!("{head}the renderer 'gpg' has nothing to decrypt with here"))
+            .at(Span::new(rendered.file.clone(), Pos::new(1, 1)), ""));
+    };
+    let mut node = std::mem::take(&mut rendered.node);
+    crate::decrypt::decrypt(&mut node, by).map_err(|(pos, why)| {
+        let mut diagnostic = Diagnostic::error(format!("{head}{why}"));
+        let chain = rendered.chain(pos);
+        if chain.is_empty() {
+            diagnostic = diagnostic.at(Span::new(rendered.file.clone(), pos), "");
+        }
+        for (i, span) in chain.into_iter().enumerate() {
+            diagnostic = diagnostic.at(span, if i == 0 { "" } else { "from here" });
+        }
+        diagnostic.hint(
+            "keys are read from `gpg_keydir`; with `gpg_decrypt_must_succeed: False` what cannot be decrypted is left \
+             as it is",
+        )
+    })?;
+    rendered.node = node;
+    Ok(())
 }
 
 /// Keeps line numbers: the `#!` line becomes an empty one.
@@ -229,13 +258,21 @@ fn steps(source: &str) -> Result<Vec<Step>, Refusal> {
             "jinja" => Step::Jinja,
             "yaml" | "yamlex" if name == "yaml" => Step::Yaml,
             "json" => Step::Json,
+            "gpg" => Step::Gpg,
             "" => continue,
             other => return Err(not_built(other)),
         };
-        if steps.last().is_some_and(|last| *last != Step::Jinja) {
+        let data = |step: &Step| matches!(step, Step::Yaml | Step::Json);
+        if step == Step::Gpg && !steps.iter().any(data) {
+            return Err((
+                format!("the render pipe `{line}` decrypts text, which is not built"),
+                Some("`gpg` decrypts the values of data: `#!yaml|gpg`, `#!jinja|yaml|gpg`".into()),
+            ));
+        }
+        if step != Step::Gpg && steps.iter().any(|step| *step != Step::Jinja) {
             return Err((
                 format!("the render pipe `{line}` goes on after `{}`", line.split('|').next().unwrap_or_default()),
-                Some("a renderer that gives data (yaml, json) must come last: `#!jinja|yaml`".into()),
+                Some("a renderer that gives data (yaml, json) must come last, but for gpg: `#!jinja|yaml|gpg`".into()),
             ));
         }
         steps.push(step);
@@ -251,15 +288,13 @@ fn steps(source: &str) -> Result<Vec<Step>, Refusal> {
 }
 
 fn not_built(name: &str) -> Refusal {
-    let message = format!("The renderer '{name}' is not available; there are: jinja, json, yaml");
+    let message = format!("The renderer '{name}' is not available; there are: gpg, jinja, json, yaml");
     let hint = match name {
         "py" | "pyobjects" | "pydsl" | "stateconf" | "mako" | "cheetah" | "genshi" | "wempy" => {
             "it needs Python, and no Python runs here; write the SLS with `#!jinja|yaml`, or produce the file with \
              your own program before the run"
         }
-        "gpg" | "nacl" | "aws_kms" => {
-            "decrypt on the way into pillar (an external pillar), and read the value with `salt['pillar.get']`"
-        }
+        "nacl" | "aws_kms" => "encrypt the values with gpg: `#!yaml|gpg`",
         _ => "use `#!jinja|yaml`, the default",
     };
     (message, Some(hint.to_owned()))

@@ -268,8 +268,12 @@ fn perform(call: &Call, host: &dyn Act, command: &Command) -> Result<Output, Exe
         }
         Err(error) => return Err(error.into()),
     };
-    if output.code != 0 && !call.kwargs.get("ignore_retcode").is_some_and(Value::truthy) {
-        tracing::error!("Command '{}' failed with return code: {}", shown, output.code);
+    let quiet = call.kwargs.get("output_loglevel").and_then(Value::as_str) == Some("quiet");
+    if output.code != 0 && !quiet && !call.kwargs.get("ignore_retcode").is_some_and(Value::truthy) {
+        // Salt logs the whole line; its arguments may be secrets.
+        let line = line_of(call);
+        let first = line.split_whitespace().next().unwrap_or_default();
+        tracing::error!("Command '{first} …' failed with return code: {}", output.code);
     }
     let accepted = call.kwargs.get("success_retcodes").and_then(Value::as_list).unwrap_or_default();
     let ok = output.code == 0 || accepted.contains(&Value::from(output.code));
