@@ -43,7 +43,7 @@ impl State for Present {
         let fact = server.fact(true, "schema", &self.name);
         let have = shared::look(cx, &fact, &self.name, || server.schemas(cx.host))?;
         let (name, database) = (&self.name, &self.dbname);
-        let mut plan = Plan::unchanged(format!("Schema {name} is already present in database {database}"));
+        let mut plan = Plan::unchanged(format!("Schema {name} already exists in database {database}"));
         let mut after = have.clone().unwrap_or_else(Map::new);
         if let Some(owner) = &self.owner {
             after.insert("owner", owner.as_str());

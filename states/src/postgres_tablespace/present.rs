@@ -96,8 +96,13 @@ impl State for Present {
         }
         let sql = format!("BEGIN; {}; COMMIT", sql.join("; "));
         shared::run(&mut plan, &server, &sql, vec![shared::becomes(fact, Some(after))]);
+        // Salt's words, the later of two changes over the earlier.
+        let (would, did) = match options.is_empty() {
+            true => ("owner to be altered", "owner changed"),
+            false => ("options to be altered", "opts changed"),
+        };
         Ok(plan
             .change(name.as_str(), changes)
-            .says(format!("Tablespace {name} is set to be changed"), format!("Tablespace {name} has been changed")))
+            .says(format!("Tablespace {name} {would}"), format!("Tablespace {name} {did}")))
     }
 }
