@@ -1,7 +1,8 @@
 //! The user's client configuration, `~/.ssh/config`: for each option, the first block that matches the host
-//! and sets it wins, as in OpenSSH. `Match` blocks other than `Match all` never apply; `ProxyCommand` is refused
-//! where it would be needed.
+//! and sets it wins, as in OpenSSH. Which block applies is in [`super::condition`]; `ProxyCommand` is refused where it
+//! would be needed.
 
+use crate::condition::{Asked, Condition};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -50,8 +51,10 @@ pub fn is_known(name: &str) -> bool {
 /// A configuration, read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClientConfig {
-    /// Option and value under the pattern list that they stand under; options before the first `Host` have `*`.
-    lines: Vec<(Vec<String>, String, String)>,
+    /// The `Host` and `Match` lines, in order.
+    conditions: Vec<Condition>,
+    /// Option and value with the conditions that they stand under, those of the including files first.
+    lines: Vec<(Vec<usize>, String, String)>,
 }
 
 impl ClientConfig {
@@ -59,7 +62,7 @@ impl ClientConfig {
     pub fn read(path: &Path) -> Result<Self, String> {
         let mut config = Self::default();
         match std::fs::read_to_string(path) {
-            Ok(text) => config.add(&text, path, &[vec!["*".to_owned()]], 0)?,
+            Ok(text) => config.add(&text, path, &[], 0)?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(format!("{}: {error}", path.display())),
         }
@@ -69,18 +72,18 @@ impl ClientConfig {
     /// Reads a text, as if it stood in a file of this name.
     pub fn parse(text: &str, path: &Path) -> Result<Self, String> {
         let mut config = Self::default();
-        config.add(text, path, &[vec!["*".to_owned()]], 0)?;
+        config.add(text, path, &[], 0)?;
         Ok(config)
     }
 
     /// Adds options which come before all others: the roster's `ssh_options`.
     pub fn with_first(&self, options: &[(String, String)]) -> Self {
-        let first = options.iter().map(|(name, value)| (vec!["*".to_owned()], name.to_lowercase(), value.clone()));
-        Self { lines: first.chain(self.lines.iter().cloned()).collect() }
+        let first = options.iter().map(|(name, value)| (vec![], name.to_lowercase(), value.clone()));
+        Self { conditions: self.conditions.clone(), lines: first.chain(self.lines.iter().cloned()).collect() }
     }
 
-    fn add(&mut self, text: &str, path: &Path, outer: &[Vec<String>], depth: u32) -> Result<(), String> {
-        let mut patterns = outer.last().cloned().unwrap_or_default();
+    fn add(&mut self, text: &str, path: &Path, outer: &[usize], depth: u32) -> Result<(), String> {
+        let mut under = outer.to_vec();
         for (number, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
@@ -92,28 +95,30 @@ impl ClientConfig {
             let value = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '=').trim();
             let words = words(value).map_err(|why| format!("{}: {why}", at()))?;
             match name.to_lowercase().as_str() {
-                "host" => patterns = words,
-                "match" if words.len() == 1 && words[0].eq_ignore_ascii_case("all") => patterns = vec!["*".to_owned()],
-                // Never matches; its conditions may run programs, which is not built.
-                "match" => patterns = vec![],
+                "host" | "match" => {
+                    let host = name.eq_ignore_ascii_case("host");
+                    let condition = if host { Condition::Host(words) } else { Condition::of_match(&words, &at())? };
+                    under = [outer, &[self.conditions.len()]].concat();
+                    self.conditions.push(condition);
+                }
                 "include" => {
                     if depth >= DEPTH {
                         return Err(format!("{}: files include each other", at()));
                     }
                     for pattern in words {
-                        self.include(&pattern, path, &patterns, depth)?;
+                        self.include(&pattern, path, &under, depth)?;
                     }
                 }
                 "identityfile" | "hostname" | "user" => {
-                    self.lines.push((patterns.clone(), name.to_lowercase(), words.join(" ")));
+                    self.lines.push((under.clone(), name.to_lowercase(), words.join(" ")));
                 }
-                key => self.lines.push((patterns.clone(), key.to_owned(), value.to_owned())),
+                key => self.lines.push((under.clone(), key.to_owned(), value.to_owned())),
             }
         }
         Ok(())
     }
 
-    fn include(&mut self, pattern: &str, from: &Path, patterns: &[String], depth: u32) -> Result<(), String> {
+    fn include(&mut self, pattern: &str, from: &Path, under: &[usize], depth: u32) -> Result<(), String> {
         // OpenSSH: relative to ~/.ssh, which is where the configuration itself is.
         let mut path = home(pattern);
         if path.is_relative() {
@@ -132,19 +137,30 @@ impl ClientConfig {
         found.sort();
         for file in found {
             if let Ok(text) = std::fs::read_to_string(&file) {
-                self.add(&text, &file, &[patterns.to_vec()], depth + 1)?;
+                self.add(&text, &file, under, depth + 1)?;
             }
         }
         Ok(())
     }
 
-    /// Returns what holds for a host, named as it was asked for.
-    pub fn settings(&self, host: &str) -> Result<Settings, String> {
+    /// Returns what holds for a host, named as it was asked for, and for the user that was asked for.
+    pub fn settings(&self, host: &str, user: Option<&str>) -> Result<Settings, String> {
+        let asked = Asked { host, user };
         let mut out = Settings::default();
-        for (patterns, key, value) in &self.lines {
-            if matches(patterns, host) {
-                out.take(key, value, host)?;
+        // A block is judged where it begins: what it sets itself does not change whether it applies.
+        let mut judged = vec![None; self.conditions.len()];
+        'lines: for (under, key, value) in &self.lines {
+            for &i in under {
+                let holds = match judged[i] {
+                    Some(holds) => holds,
+                    None => self.conditions[i].holds(asked, &out)?,
+                };
+                judged[i] = Some(holds);
+                if !holds {
+                    continue 'lines;
+                }
             }
+            out.take(key, value, host)?;
         }
         Ok(out)
     }
@@ -182,19 +198,6 @@ impl Settings {
         }
         Ok(())
     }
-}
-
-/// Tells whether a `Host` line applies: one pattern matches, and no negated one.
-fn matches(patterns: &[String], host: &str) -> bool {
-    let mut any = false;
-    for pattern in patterns {
-        match pattern.strip_prefix('!') {
-            Some(negated) if glob(negated, host) => return false,
-            Some(_) => {}
-            None => any |= glob(pattern, host),
-        }
-    }
-    any
 }
 
 /// Matches `*` and `?`, ignoring case, as OpenSSH does for host names.

@@ -2,6 +2,7 @@
 //! minion there once and starts it. The only owner of russh and tokio: callers get blocking byte pipes.
 
 pub mod bootstrap;
+mod condition;
 pub mod config;
 mod connect;
 pub mod error;

@@ -55,7 +55,7 @@ fn add(
         )));
     }
     let own = config.with_first(&host.ssh_options);
-    let settings = own.settings(&host.host).map_err(SshError::Config)?;
+    let settings = own.settings(&host.host, host.user.as_deref()).map_err(SshError::Config)?;
     let port = host.port.or(settings.port).unwrap_or(22);
     let address = settings.host_name.clone().unwrap_or_else(|| host.host.clone());
     if let Some(command) = settings.proxy_command.as_ref().filter(|command| !command.eq_ignore_ascii_case("none")) {
@@ -134,6 +134,6 @@ fn jump(text: &str) -> Result<Host, SshError> {
 }
 
 /// Returns the name of this process's user.
-fn login() -> String {
+pub(crate) fn login() -> String {
     ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_else(|| "root".to_owned())
 }

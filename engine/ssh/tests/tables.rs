@@ -105,11 +105,11 @@ fn the_first_match_wins() {
     let text = "# before any Host: for all\nConnectTimeout=4\nInclude *.conf\n\
                 Host web1 web2\n  HostName %h.example.org\n  Port 2201\n  IdentityFile /k/one\n\
                 Host web* !web9\n\tPort 2299\n  User \"the user\"\n  IdentityFile /k/two\n  IdentitiesOnly yes\n\
-                Match user root\n  Port 1\n\
+                Match user somebody-else\n  Port 1\n\
                 Match all\n  ProxyJump bastion:2200\n\
                 Host *\n  User nobody\n  StrictHostKeyChecking accept-new\n  UserKnownHostsFile /a /b\n";
     let config = ClientConfig::parse(text, &folder.path().join("config")).unwrap();
-    let web1 = config.settings("web1").unwrap();
+    let web1 = config.settings("web1", None).unwrap();
     assert_eq!(web1.host_name.as_deref(), Some("web1.example.org"));
     assert_eq!((web1.port, web1.user.as_deref()), (Some(2201), Some("the user")));
     assert_eq!(web1.identity_files, [Path::new("/k/one"), Path::new("/k/two")]);
@@ -117,19 +117,56 @@ fn the_first_match_wins() {
     assert_eq!(web1.proxy_jump.as_deref(), Some("bastion:2200"));
     assert_eq!(web1.user_known_hosts, [Path::new("/a"), Path::new("/b")]);
     assert_eq!(web1.connect_timeout, Some(Duration::from_secs(4)));
-    let web9 = config.settings("web9").unwrap();
+    let web9 = config.settings("web9", None).unwrap();
     assert_eq!((web9.port, web9.user.as_deref()), (None, Some("nobody")));
-    let included = config.settings("inc1").unwrap();
+    let included = config.settings("inc1", None).unwrap();
     assert_eq!((included.port, included.user.as_deref()), (Some(7), Some("from-include")));
     // The roster's options come before all of it.
     let first = config.with_first(&[("Port".into(), "9".into()), ("ProxyJump".into(), "none".into())]);
-    let web1 = first.settings("web1").unwrap();
+    let web1 = first.settings("web1", None).unwrap();
     assert_eq!((web1.port, web1.proxy_jump.as_deref()), (Some(9), Some("none")));
 }
 
 #[test]
+fn match_blocks_apply_as_openssh_has_them() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("inner.conf"), "Host db*\nPort 9\n").unwrap();
+    let port = |text: &str, host: &str, user: Option<&str>| {
+        let config = ClientConfig::parse(text, &folder.path().join("config")).unwrap();
+        config.settings(host, user).map(|settings| settings.port)
+    };
+    for (text, host, user, expected) in [
+        ("Match host a,b\nPort 1", "b", None, Some(1)),
+        ("Match host a,b\nPort 1", "c", None, None),
+        ("Match !host a\nPort 1", "c", None, Some(1)),
+        ("Match host *,!c\nPort 1", "c", None, None),
+        // `host` is the name as set so far, `originalhost` the one that was asked for.
+        ("HostName real\nMatch host real\nPort 1", "a", None, Some(1)),
+        ("HostName real\nMatch originalhost real\nPort 1", "a", None, None),
+        // What a block sets does not change whether it applies.
+        ("Match host a\nHostName real\nPort 1", "a", None, Some(1)),
+        ("Match user root\nPort 1", "a", Some("root"), Some(1)),
+        ("Match user root\nPort 1", "a", Some("ada"), None),
+        ("User root\nMatch user root host a\nPort 1", "a", None, Some(1)),
+        ("User root\nMatch user root host a\nPort 1", "b", None, None),
+        ("Match user root\nPort 1\nMatch all\nPort 2", "a", Some("ada"), Some(2)),
+        // A condition that is not built matters only where it is reached.
+        ("Match host x exec true\nPort 1", "a", None, None),
+        // An included file stands under what includes it.
+        ("Host web\nInclude inner.conf", "db1", None, None),
+        ("Host *1\nInclude inner.conf", "db1", None, Some(9)),
+    ] {
+        assert_eq!(port(text, host, user), Ok(expected), "{text} for {user:?} at {host}");
+    }
+    let refused = port("Port 3\nMatch exec true\nPort 1", "a", None).unwrap_err();
+    assert!(refused.contains("config:2: `Match exec` is not built"), "{refused}");
+    let broken = ClientConfig::parse("Match host", Path::new("/c")).unwrap_err();
+    assert_eq!(broken, "/c:1: `Match host` needs a pattern");
+}
+
+#[test]
 fn a_broken_configuration_is_named() {
-    let parse = |text: &str| ClientConfig::parse(text, Path::new("/c")).and_then(|config| config.settings("h"));
+    let parse = |text: &str| ClientConfig::parse(text, Path::new("/c")).and_then(|config| config.settings("h", None));
     assert_eq!(parse("Port many").unwrap_err(), "ssh configuration: `port many` is not understood");
     assert_eq!(parse("Host \"a\nPort 1").unwrap_err(), "/c:1: a quotation mark is not closed");
     assert_eq!(ClientConfig::read(Path::new("/nonexistent/config")), Ok(ClientConfig::default()));
