@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 const HOST: usize = 7;
 const JUMP: usize = 8;
 
-/// Makes the users: `ops` may become anybody, `plain` nobody, `app` has no login.
+/// Makes the users: `ops` may become anybody, `plain` nobody, `app` has no login, `asked` is asked for a password by sudo.
 fn users(lab: &Lab) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let line = "set -e; for u in ops plain app; do useradd -m -s /bin/sh $u; usermod -p '*' $u; done; \
+        let line = "set -e; for u in ops plain app asked; do useradd -m -s /bin/sh $u; usermod -p '*' $u; done; \
                     echo 'ops ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/lab; chmod 440 /etc/sudoers.d/lab; \
-                    echo ops:open-sesame | chpasswd; \
+                    echo ops:open-sesame | chpasswd; echo 'asked:let me %in$' | chpasswd; \
+                    echo 'asked ALL=(ALL) ALL' > /etc/sudoers.d/asked; chmod 440 /etc/sudoers.d/asked; \
                     printf 'auth required pam_unix.so\\naccount required pam_unix.so\\n' > /etc/pam.d/sshd; \
                     /usr/sbin/sshd -f /dev/null -p 2222 -h /etc/ssh/lab_host_key -o UsePAM=yes -o PidFile=none \
                       -o PasswordAuthentication=no -o PubkeyAuthentication=no -o KbdInteractiveAuthentication=yes";
@@ -60,6 +61,31 @@ fn sudo_makes_root_or_another_user() {
     assert_eq!(lab.inside(HOST, "stat -c %U /etc/by-sudo").out, "root\n");
     let said = lab.ssh(&tree, &entry(lab, "plain", "  sudo: True\n"), &["*", "test.ping"]).expect(1);
     assert!(said.out.contains("sudo on the machine refuses") && said.out.contains("NOPASSWD"), "{}", said.out);
+}
+
+#[test]
+fn sudo_is_given_the_password_of_the_roster() {
+    let lab = lab_or_skip!();
+    users(lab);
+    let tree = Tree::new();
+    let with = |user: &str, more: &str| entry(lab, user, &format!("  sudo: True\n{more}"));
+    let right = "  passwd: 'let me %in$'\n";
+    assert_eq!(id(&lab.ssh(&tree, &with("asked", right), WHO).expect(0)), "root");
+    // Once more, now that nothing is sent, and as somebody else.
+    assert_eq!(id(&lab.ssh(&tree, &with("asked", right), WHO).expect(0)), "root");
+    let app = format!("{right}  sudo_user: app\n");
+    assert_eq!(id(&lab.ssh(&tree, &with("asked", &app), WHO).expect(0)), "app");
+    // Where sudo does not ask, the password goes nowhere.
+    assert_eq!(id(&lab.ssh(&tree, &with("ops", "  passwd: open-sesame\n"), WHO).expect(0)), "root");
+    let began = std::time::Instant::now();
+    let said = lab.ssh(&tree, &with("asked", "  passwd: c4n4ry-wrong\n"), &["*", "test.ping"]).expect(1);
+    assert!(said.out.contains("sudo on the machine refuses: the password is wrong"), "{}", said.out);
+    assert!(!said.out.contains("c4n4ry") && !said.err.contains("c4n4ry"), "{}{}", said.out, said.err);
+    assert!(began.elapsed().as_secs() < 20, "no second guess is waited for");
+    let said = lab.ssh(&tree, &with("asked", ""), &["*", "test.ping"]).expect(1);
+    assert!(said.out.contains("a password is required") && said.out.contains("set it right"), "{}", said.out);
+    let said = lab.ssh(&tree, &with("plain", right), &["*", "test.ping"]).expect(1);
+    assert!(said.out.contains("sudo on the machine refuses"), "{}", said.out);
 }
 
 #[test]

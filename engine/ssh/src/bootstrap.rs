@@ -89,10 +89,16 @@ impl Session {
                 "thin_dir `{dir}` must be an absolute path of letters, digits and `/._-+@%`, without a `/` at the end"
             )));
         }
-        let mut pipe = self.spawn(&command(&self.host, &dir, binaries)?)?;
+        let password = self.host.passwd.clone().filter(|_| self.host.sudo);
+        let prompt = password.as_ref().map(|_| prompt());
+        let mut pipe = self.spawn(&command(&self.host, &dir, binaries, prompt.as_deref())?)?;
+        if let (Some(prompt), Some(password)) = (prompt, password) {
+            pipe.read.answer(prompt, password);
+        }
         let mut uploaded = false;
         loop {
             let Some(line) = marker(&mut pipe)? else { return Err(not_started(&mut pipe, &self.host)) };
+            pipe.read.no_questions();
             let (word, rest) = line.split_once(' ').unwrap_or((&line, ""));
             match word {
                 "RUN" => {
@@ -126,16 +132,26 @@ fn default_dir(host: &Host) -> String {
     format!("/var/tmp/.corpus_{plain}")
 }
 
-/// Writes the command for the login shell.
-fn command(host: &Host, dir: &str, binaries: &[MinionBinary]) -> Result<String, SshError> {
+/// Makes a question that nobody else asks.
+fn prompt() -> String {
+    use std::hash::{BuildHasher, Hasher};
+    format!("corpus-sudo-{:016x}:", std::hash::RandomState::new().build_hasher().finish())
+}
+
+/// Writes the command for the login shell. With a prompt, sudo asks on standard error and reads the answer from
+/// standard input, before the script does; without, it refuses to ask.
+fn command(host: &Host, dir: &str, binaries: &[MinionBinary], prompt: Option<&str>) -> Result<String, SshError> {
     let arches: Vec<String> =
         binaries.iter().map(|b| format!("{}={}:{}", b.arch, corpus_core::digest::hex(&b.sha256), b.size)).collect();
     let umask = format!("{:04o}", host.umask.unwrap_or(0o022));
     let shell = ["/bin/sh", "-c", SCRIPT, "corpus", dir, &arches.join(" "), &umask].map(quote).join(" ");
     Ok(match (host.sudo, &host.sudo_user) {
         (false, _) => format!("exec {shell}"),
-        (true, None) => format!("exec sudo -n -- {shell}"),
-        (true, Some(user)) => format!("exec sudo -n -u {} -- {shell}", quote(user)),
+        (true, user) => {
+            let ask = prompt.map_or_else(|| "-n".to_owned(), |prompt| format!("-S -p {}", quote(prompt)));
+            let user = user.as_ref().map(|user| format!("-u {} ", quote(user))).unwrap_or_default();
+            format!("exec sudo {ask} {user}-- {shell}")
+        }
     })
 }
 
@@ -216,6 +232,9 @@ fn failure(words: &str, dir: String) -> SshError {
 
 /// Makes the error for a program that ended before it said anything.
 fn not_started(pipe: &mut Pipe, host: &Host) -> SshError {
+    if pipe.read.refused() {
+        return SshError::Sudo { why: "the password is wrong".into() };
+    }
     let (code, said) = pipe.read.finish();
     if host.sudo && (said.contains("sudo:") || said.contains("sudo ")) {
         return SshError::Sudo { why: said };

@@ -70,7 +70,7 @@ pub enum SshError {
     Damaged { dir: String, why: String },
     #[error(
         "sudo on the machine refuses: {why}\n\
-         hint: a password for sudo cannot be given yet; allow the user NOPASSWD in sudoers, or log in as root"
+         hint: sudo is given the `passwd` of the roster; set it right, allow the user NOPASSWD in sudoers, or log in as root"
     )]
     Sudo { why: String },
     #[error("the minion could not be started (status {}): {said}", .code.map_or("unknown".to_owned(), |c| c.to_string()))]

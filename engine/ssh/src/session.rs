@@ -157,6 +157,7 @@ impl Session {
                 end: end.clone(),
                 write: write.clone(),
                 patience: Some(START),
+                prompt: None,
                 gone,
             },
             write: PipeWriter { line: self.line.clone(), write, gone: told },
@@ -226,6 +227,8 @@ pub(crate) struct End {
     pub stderr: Vec<u8>,
     pub eof: bool,
     pub closed: bool,
+    /// The answer to a prompt was not accepted.
+    pub refused: bool,
     /// Nothing came for longer than could be waited.
     pub silent: bool,
 }
@@ -241,6 +244,34 @@ impl End {
     }
 }
 
+/// A question on standard error that is answered once, such as sudo's for a password.
+struct Prompt {
+    text: String,
+    /// The answer; gone when it was given.
+    secret: Option<String>,
+    /// The end of what came, as long as the question.
+    tail: Vec<u8>,
+}
+
+/// What a message of the channel means to a reader.
+enum Taken {
+    /// There are bytes, or there is an end.
+    Ready(bool),
+    /// Neither yet; a question may have to be answered.
+    Waiting(Option<Vec<u8>>),
+}
+
+impl Prompt {
+    /// Takes in what came; tells whether the question is asked now.
+    fn asked(&mut self, data: &[u8]) -> bool {
+        self.tail.extend_from_slice(data);
+        let asked = self.tail.ends_with(self.text.as_bytes());
+        let keep = if asked { 0 } else { self.tail.len().min(self.text.len()) };
+        self.tail.drain(..self.tail.len() - keep);
+        asked
+    }
+}
+
 /// Reads what the program writes. At the end, a failed program is an error that tells what it said.
 pub struct PipeReader {
     line: Arc<Line>,
@@ -251,11 +282,22 @@ pub struct PipeReader {
     write: Arc<ChannelWriteHalf<client::Msg>>,
     /// How long to wait for bytes; the wire has a patience of its own.
     patience: Option<Duration>,
+    prompt: Option<Prompt>,
     /// Wakes a writer whose program has ended: nobody would make room for it any more.
     gone: watch::Sender<bool>,
 }
 
 impl PipeReader {
+    /// Answers a question on standard error, once: asked again, the answer was wrong, and the program is given up.
+    pub(crate) fn answer(&mut self, text: String, secret: String) {
+        self.prompt = Some(Prompt { text, secret: Some(secret), tail: vec![] });
+    }
+
+    /// Answers nothing any more: the program that asks is through.
+    pub(crate) fn no_questions(&mut self) {
+        self.prompt = None;
+    }
+
     /// Waits for bytes as long as it takes.
     pub(crate) fn for_ever(&mut self) {
         self.patience = None;
@@ -276,35 +318,62 @@ impl PipeReader {
                 Some(limit) => timeout(limit, self.read.wait()).await,
                 None => Ok(self.read.wait().await),
             };
-            let mut end = lock(&self.end);
-            match message {
-                Ok(Some(ChannelMsg::Data { data })) => {
-                    self.have.clear();
-                    self.have.extend_from_slice(&data);
-                    self.at = 0;
-                    return true;
-                }
-                Ok(Some(ChannelMsg::ExtendedData { data, .. })) => {
-                    let room = SAID.saturating_sub(end.stderr.len()).min(data.len());
-                    end.stderr.extend_from_slice(&data[..room]);
-                }
-                Ok(Some(ChannelMsg::ExitStatus { exit_status })) => end.code = i32::try_from(exit_status).ok(),
-                Ok(Some(ChannelMsg::ExitSignal { signal_name, .. })) => {
-                    end.code = Some(match signal_name {
-                        russh::Sig::KILL => 137,
-                        russh::Sig::TERM => 143,
-                        _ => 128,
-                    });
-                }
-                Ok(Some(ChannelMsg::Eof)) => end.eof = true,
-                Ok(Some(ChannelMsg::Close) | None) | Err(_) => {
-                    (end.closed, end.silent) = (true, message.is_err());
-                    self.gone.send_replace(true);
-                    return false;
-                }
-                Ok(Some(_)) => {}
+            let answer = match self.take(message) {
+                Taken::Ready(more) => return more,
+                Taken::Waiting(answer) => answer,
+            };
+            if let Some(line) = answer {
+                // What became of it is told by what comes next.
+                let _ = timeout(STALL, self.write.data_bytes(line)).await;
             }
         }
+    }
+
+    /// Takes in what the channel brought.
+    fn take(&mut self, message: Result<Option<ChannelMsg>, tokio::time::error::Elapsed>) -> Taken {
+        let mut end = lock(&self.end);
+        match message {
+            Ok(Some(ChannelMsg::Data { data })) => {
+                self.have.clear();
+                self.have.extend_from_slice(&data);
+                self.at = 0;
+                return Taken::Ready(true);
+            }
+            Ok(Some(ChannelMsg::ExtendedData { data, .. })) => {
+                let room = SAID.saturating_sub(end.stderr.len()).min(data.len());
+                end.stderr.extend_from_slice(&data[..room]);
+                if let Some(prompt) = self.prompt.as_mut()
+                    && prompt.asked(&data)
+                {
+                    if end.stderr.ends_with(prompt.text.as_bytes()) {
+                        let kept = end.stderr.len() - prompt.text.len();
+                        end.stderr.truncate(kept);
+                    }
+                    let Some(secret) = prompt.secret.take() else {
+                        (end.closed, end.refused) = (true, true);
+                        self.gone.send_replace(true);
+                        return Taken::Ready(false);
+                    };
+                    return Taken::Waiting(Some(format!("{secret}\n").into_bytes()));
+                }
+            }
+            Ok(Some(ChannelMsg::ExitStatus { exit_status })) => end.code = i32::try_from(exit_status).ok(),
+            Ok(Some(ChannelMsg::ExitSignal { signal_name, .. })) => {
+                end.code = Some(match signal_name {
+                    russh::Sig::KILL => 137,
+                    russh::Sig::TERM => 143,
+                    _ => 128,
+                });
+            }
+            Ok(Some(ChannelMsg::Eof)) => end.eof = true,
+            Ok(Some(ChannelMsg::Close) | None) | Err(_) => {
+                (end.closed, end.silent) = (true, message.is_err());
+                self.gone.send_replace(true);
+                return Taken::Ready(false);
+            }
+            Ok(Some(_)) => {}
+        }
+        Taken::Waiting(None)
     }
 
     /// Reads everything, whatever the program's status.
@@ -323,6 +392,11 @@ impl PipeReader {
         while self.fill() {}
         let end = lock(&self.end);
         (end.code, end.said())
+    }
+
+    /// Tells whether the answer to the prompt was not accepted.
+    pub(crate) fn refused(&self) -> bool {
+        lock(&self.end).refused
     }
 }
 
