@@ -1,6 +1,5 @@
 //! The user's client configuration, `~/.ssh/config`: for each option, the first block that matches the host
-//! and sets it wins, as in OpenSSH. Which block applies is in [`super::condition`]; `ProxyCommand` is refused where it
-//! would be needed.
+//! and sets it wins, as in OpenSSH. Which block applies is in [`super::condition`].
 
 use crate::condition::{Asked, Condition};
 use std::path::{Path, PathBuf};
@@ -181,8 +180,9 @@ impl Settings {
             "identityfile" => self.identity_files.push(home(&value.replace("%d", "~").replace("%h", host))),
             "identitiesonly" => self.identities_only |= value.eq_ignore_ascii_case("yes"),
             "identityagent" => first(&mut self.identity_agent, value.trim_matches('"').to_owned()),
-            "proxyjump" => first(&mut self.proxy_jump, value.to_owned()),
-            "proxycommand" => first(&mut self.proxy_command, value.to_owned()),
+            "proxyjump" if self.proxy_command.is_none() => first(&mut self.proxy_jump, value.to_owned()),
+            // OpenSSH: of the two, the first one that is set counts.
+            "proxycommand" if self.proxy_jump.is_none() => first(&mut self.proxy_command, value.to_owned()),
             "userknownhostsfile" if self.user_known_hosts.is_empty() => {
                 self.user_known_hosts = words(value)?.iter().map(|path| home(path)).collect();
             }

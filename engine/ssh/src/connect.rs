@@ -3,6 +3,7 @@
 
 use crate::SshError;
 use crate::known_hosts::{self, Entry, Verdict};
+use crate::proxy;
 use crate::route::Stop;
 use russh::client::{self, AuthResult, Handle, KeyboardInteractiveAuthResponse};
 use russh::keys::agent::AgentIdentity;
@@ -47,11 +48,18 @@ pub(crate) async fn connect(route: &[Stop]) -> Result<Vec<Connection>, SshError>
 async fn open(stop: &Stop, through: Option<&Connection>) -> Result<Connection, SshError> {
     let mut tries = 1;
     loop {
-        let stream = match through {
-            None => Box::new(dial(stop).await?) as Box<dyn Stream>,
-            Some(jump) => Box::new(tunnel(stop, jump).await?),
+        let mut proxy = None;
+        let stream = match (through, &stop.proxy) {
+            (None, Some(command)) => {
+                let (stream, program) = proxy::start(stop, command)?;
+                proxy = Some(program);
+                Box::new(stream) as Box<dyn Stream>
+            }
+            (None, None) => Box::new(dial(stop).await?),
+            (Some(jump), _) => Box::new(tunnel(stop, jump).await?),
         };
-        match handshake(stop, stream).await {
+        let shaken = handshake(stop, stream).await;
+        match shaken {
             Ok(mut connection) => {
                 let slow = stop.timeout.max(LOGIN);
                 match timeout(slow, login(stop, &mut connection)).await {
@@ -59,6 +67,9 @@ async fn open(stop: &Stop, through: Option<&Connection>) -> Result<Connection, S
                     Err(_) => return Err(late(stop, slow, "logging in")),
                 }
                 return Ok(connection);
+            }
+            Err(SshError::Busy { host, port, .. }) if let Some(program) = proxy => {
+                return Err(program.died(host, port).await);
             }
             // sshd drops connections at random while many log in (MaxStartups).
             Err(SshError::Busy { .. }) if tries < TRIES => {

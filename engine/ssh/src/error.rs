@@ -18,6 +18,8 @@ pub enum SshError {
         "{host}:{port} closed the connection before a login, {tries} times: its sshd is busy (MaxStartups), or bars this address"
     )]
     Busy { host: String, port: u16, tries: u32 },
+    #[error("the ProxyCommand to {host}:{port} failed: {why}")]
+    Proxy { host: String, port: u16, why: String },
     #[error("the SSH handshake with {host}:{port} failed: {why}")]
     Handshake { host: String, port: u16, why: String },
     #[error(

@@ -7,6 +7,7 @@ pub mod config;
 mod connect;
 pub mod error;
 pub mod known_hosts;
+mod proxy;
 pub mod roster;
 mod route;
 pub mod session;

@@ -15,6 +15,8 @@ pub(crate) struct Stop {
     pub host: String,
     pub port: u16,
     pub user: String,
+    /// The `ProxyCommand` that leads there, ready for the shell.
+    pub proxy: Option<String>,
     /// The name under which its host key is kept.
     pub key_name: String,
     pub known_hosts: Vec<PathBuf>,
@@ -58,12 +60,17 @@ fn add(
     let settings = own.settings(&host.host, host.user.as_deref()).map_err(SshError::Config)?;
     let port = host.port.or(settings.port).unwrap_or(22);
     let address = settings.host_name.clone().unwrap_or_else(|| host.host.clone());
-    if let Some(command) = settings.proxy_command.as_ref().filter(|command| !command.eq_ignore_ascii_case("none")) {
-        return Err(SshError::Config(format!(
-            "{}: `ProxyCommand {command}` is not built\nhint: use ProxyJump, or `ssh_options: ['ProxyCommand=none']` in the roster",
-            host.host
-        )));
+    let user = host.user.clone().or(settings.user).or_else(|| options.user.clone()).unwrap_or_else(login);
+    // A machine that is reached through another needs no way of its own.
+    let proxy = settings.proxy_command.filter(|command| follow && !command.eq_ignore_ascii_case("none"));
+    if proxy.is_some() {
+        // OpenSSH: the command is read by a shell, so names are held to be names.
+        let plain = |c: char| c.is_alphanumeric() || "._:%@-[]+".contains(c);
+        if let Some(odd) = [&address, &host.host, &user].into_iter().find(|name| !name.chars().all(plain)) {
+            return Err(SshError::Config(format!("{}: `{odd}` cannot stand in a ProxyCommand", host.host)));
+        }
     }
+    let proxy = proxy.map(|command| expanded(&command, &address, &host.host, port, &user));
     let use_agent = host.private_key.as_ref().is_some_and(|key| key.as_os_str() == "agent-forwarding");
     let mut keys: Vec<PathBuf> = host.private_key.iter().filter(|_| !use_agent).cloned().collect();
     if keys.is_empty() && !use_agent {
@@ -91,7 +98,8 @@ fn add(
             settings.user_known_hosts
         },
         accept_new: settings.accept_new.unwrap_or(false) || options.accept_new_host_keys,
-        user: host.user.clone().or(settings.user).or_else(|| options.user.clone()).unwrap_or_else(login),
+        user,
+        proxy,
         usual_keys: if keys.is_empty() && options.usual_keys { usual.collect() } else { vec![] },
         keys,
         agent,
@@ -109,6 +117,26 @@ fn add(
         add(&jump(text.trim())?, options, config, place == 0, route)?;
     }
     Ok(())
+}
+
+/// Replaces the tokens of a `ProxyCommand`.
+fn expanded(command: &str, address: &str, asked: &str, port: u16, user: &str) -> String {
+    let mut out = String::new();
+    let mut rest = command.chars();
+    while let Some(c) = rest.next() {
+        match (c, c == '%') {
+            (_, true) => match rest.next() {
+                Some('h') => out += address,
+                Some('n') => out += asked,
+                Some('p') => out += &port.to_string(),
+                Some('r') => out += user,
+                Some('%') => out.push('%'),
+                other => out.extend(std::iter::once('%').chain(other)),
+            },
+            (c, false) => out.push(c),
+        }
+    }
+    out
 }
 
 /// Reads `[user@]host[:port]`, with or without `ssh://`.

@@ -297,6 +297,46 @@ fn jump_hosts_lead_on() {
 }
 
 #[test]
+fn a_proxy_command_leads_on() {
+    let (Some(jump), Some(target)) = (Sshd::start("").filter(|_| root()), Sshd::start("")) else { return };
+    jump.options();
+    target.options();
+    let config = jump.at("ssh_config");
+    // The command that everybody writes; %% and %r are for the sake of the tokens.
+    let ssh = format!(
+        "ssh -F none -i {} -o UserKnownHostsFile={} -o SetEnv=X=%%%r -p {} -W %h:%p root@127.0.0.1",
+        jump.at("id_ed25519").display(),
+        jump.at("known").display(),
+        jump.port
+    );
+    let text = format!(
+        "Host far\n  HostName 127.0.0.1\n  ProxyCommand {ssh}\n  ProxyJump nowhere\n\
+         Host broken\n  HostName 127.0.0.1\n  ProxyCommand sh -c 'echo no way to %n >&2; exit 1'\n\
+         Host plain\n  HostName 127.0.0.1\n  ProxyCommand none\n"
+    );
+    fs::write(&config, text).unwrap();
+    let mut options = jump.options();
+    options.config = Some(config);
+    options.known_hosts = vec![target.at("known")];
+    let mut host = target.host("id_ecdsa");
+    let ssh = Ssh::new(options).unwrap();
+    for name in ["far", "plain"] {
+        host.host = name.into();
+        let session = ssh.open(&host).unwrap();
+        let output = session.exec("echo $SSH_CONNECTION", b"").unwrap().stdout_text();
+        assert!(output.trim().ends_with(&format!("127.0.0.1 {}", target.port)), "{name}: {output}");
+    }
+    host.host = "broken".into();
+    let since = Instant::now();
+    let error = ssh.open(&host).err().unwrap().to_string();
+    assert_eq!(error, format!("the ProxyCommand to 127.0.0.1:{} failed: no way to broken", target.port));
+    assert!(since.elapsed() < Duration::from_secs(5), "what a program says is not tried again");
+    host.user = Some("root;id".into());
+    let error = ssh.open(&host).err().unwrap().to_string();
+    assert!(error.contains("`root;id` cannot stand in a ProxyCommand"), "{error}");
+}
+
+#[test]
 fn dead_and_silent_hosts_end_in_time() {
     let ssh = Ssh::new(SshOptions { config: None, known_hosts: vec![], agent: None, ..SshOptions::default() }).unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
