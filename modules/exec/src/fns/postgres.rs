@@ -21,7 +21,13 @@ pub const FNS: &[ExecDef] = &[
         doc: "Returns the rows of a query, each as a mapping.",
         run: ExecFn::Write(|call, act, data| {
             let look = act.as_look();
-            let rows = server(call, 1, look, data).rows(look, &call.need(0, "query")?).map_err(HostError::from)?;
+            let query = call.need(0, "query")?;
+            if commands_psql(&query) {
+                return Err(
+                    call.invalid("query", "a backslash may only stand within plain quotes: psql takes it as its own")
+                );
+            }
+            let rows = server(call, 1, look, data).rows(look, &query).map_err(HostError::from)?;
             Ok(rows.into_iter().map(Value::from).collect::<Vec<_>>().into())
         }),
     },
@@ -221,4 +227,42 @@ fn role_remove(call: &Call, act: &dyn Act, data: &Data) -> Result<Value, ExecErr
         return Ok(false.into());
     }
     write(act, &server, &format!("DROP ROLE {}", ident(&name)))
+}
+
+/// Tells whether a text may hold a command of psql's own, `\!` say: a backslash outside of plain quotes. Comments and the
+/// other kinds of quotes are not followed: beside them any backslash counts.
+fn commands_psql(sql: &str) -> bool {
+    let mut quote = None;
+    let escapes = ["e'", "--", "/*", "$"].iter().any(|mark| sql.to_ascii_lowercase().contains(mark));
+    for c in sql.chars() {
+        match (quote, c) {
+            (_, '\\') if quote.is_none() || escapes => return true,
+            (None, '\'' | '"') => quote = Some(c),
+            (Some(open), c) if open == c => quote = None,
+            _ => {}
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::commands_psql;
+
+    #[test]
+    fn backslashes_outside_of_quotes_are_found() {
+        for fine in ["select 1", r"select 'a\b' ~ '\d+'", "select 'it''s'"] {
+            assert!(!commands_psql(fine), "{fine}");
+        }
+        for odd in [
+            r"\! id",
+            r"select 1 \g |sh",
+            r"select 'a' \gexec",
+            r"select E'a\'' \! id",
+            r"select $$ \! $$",
+            "-- it's\n\\! id",
+        ] {
+            assert!(commands_psql(odd), "{odd}");
+        }
+    }
 }
