@@ -4,7 +4,7 @@ use super::MasterDef;
 use crate::Session;
 use crate::diagnose::Outcome;
 use crate::fileserver::lock;
-use corpus_core::{Call, Data, Diagnostic, ExecError, LowChunk, LowState, Value};
+use corpus_core::{Call, ChunkReport, Data, Diagnostic, ExecError, LowChunk, LowState, Value};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -151,8 +151,8 @@ fn cached(url: &str, env: &str) -> String {
     }
 }
 
-/// Has the minion keep a file, as the state `file.managed` does.
-fn keep(
+/// Has the minion write a file where the template says, but for a dry run, which tells of it.
+fn put(
     session: &Arc<Session>,
     data: &Arc<Data>,
     url: &str,
@@ -160,6 +160,26 @@ fn keep(
     env: &str,
     makedirs: bool,
 ) -> Result<Value, ExecError> {
+    let dry = session.dry.load(Ordering::Relaxed);
+    let chunk = keep(session, data, url, dest, env, makedirs, dry)?;
+    if dry && chunk.is_some_and(|chunk| chunk.result.is_none()) {
+        let told = format!("a template writes {dest} while it renders; in a dry run it is left as it is");
+        lock(&session.warnings).push(Diagnostic::warning(told));
+    }
+    Ok(dest.into())
+}
+
+/// Has the minion keep a file, as the state `file.managed` does. What goes into its cache is no change of the machine:
+/// templates read it there, in a dry run, too.
+fn keep(
+    session: &Arc<Session>,
+    data: &Arc<Data>,
+    url: &str,
+    dest: &str,
+    env: &str,
+    makedirs: bool,
+    dry: bool,
+) -> Result<Option<ChunkReport>, ExecError> {
     let url = if url.contains("://") { url.to_owned() } else { format!("salt://{url}") };
     let args = [("source", Value::from(url)), ("makedirs", makedirs.into()), ("skip_verify", true.into())];
     let low = LowChunk {
@@ -173,34 +193,35 @@ fn keep(
         ..LowChunk::default()
     };
     let mut call = Call::new("cp.get_file", vec![]);
-    let dry = session.dry.load(Ordering::Relaxed);
     call.kwargs.insert("test", dry);
     let low = Arc::new(LowState { chunks: vec![low] });
     match super::state::walk(session, &call, data.clone(), &low, &|_| {}) {
-        Outcome::Run(report) => match report.chunks.first() {
+        Outcome::Run(report) => match report.chunks.into_iter().next() {
             Some(chunk) if chunk.result == Some(false) => Err(ExecError::failed(format!("{dest}: {}", chunk.comment))),
-            Some(chunk) if dry && chunk.result.is_none() => {
-                let told = format!("a template writes {dest} while it renders; in a dry run it is left as it is");
-                lock(&session.warnings).push(Diagnostic::warning(told));
-                Ok(dest.into())
-            }
-            _ => Ok(dest.into()),
+            chunk => Ok(chunk),
         },
         Outcome::Failed(failure) => Err(ExecError::failed(failure.message)),
         _ => Err(ExecError::failed(format!("{dest}: the minion gave no report"))),
     }
 }
 
+/// Has the minion keep a file in its cache and returns its place there.
+fn into_cache(session: &Arc<Session>, data: &Arc<Data>, url: &str, env: &str) -> Result<Value, ExecError> {
+    let dest = cached(url, env);
+    keep(session, data, url, &dest, env, true, false)?;
+    Ok(dest.into())
+}
+
 fn get_file(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecError> {
     let (path, dest) = (call.need(0, "path")?, call.need(1, "dest")?);
-    keep(session, data, &path, &dest, &env(call, 2, data), call.flag(3, "makedirs", false))
+    put(session, data, &path, &dest, &env(call, 2, data), call.flag(3, "makedirs", false))
 }
 
 fn get_url(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecError> {
     let (path, env) = (call.need(0, "path")?, env(call, 2, data));
     match call.text(1, "dest").filter(|dest| !dest.is_empty()) {
-        Some(dest) => keep(session, data, &path, &dest, &env, call.flag(3, "makedirs", false)),
-        None => keep(session, data, &path, &cached(&path, &env), &env, true),
+        Some(dest) => put(session, data, &path, &dest, &env, call.flag(3, "makedirs", false)),
+        None => into_cache(session, data, &path, &env),
     }
 }
 
@@ -209,7 +230,7 @@ fn cache(session: &Arc<Session>, data: &Arc<Data>, url: &str, env: &str) -> Resu
     if !path.contains("://") && session.corpus.engine.roots().find(path, env).is_none() {
         return Ok(false.into());
     }
-    keep(session, data, url, &cached(url, env), env, true)
+    into_cache(session, data, url, env)
 }
 
 fn cache_file(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecError> {
