@@ -1,0 +1,1 @@
+//! Projects: what is deployed, and how a push gets there.
