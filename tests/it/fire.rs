@@ -69,6 +69,22 @@ fn ctrl_c_stops_after_the_state_at_hand() {
 }
 
 #[test]
+fn a_report_that_was_taken_is_not_kept() {
+    let lab = lab_or_skip!();
+    let _host = take(9);
+    let tree = Tree::new();
+    tree.file("salt/s.sls", "quick:\n  test.nop: []\n");
+    for _ in 0..5 {
+        lab.ssh(&tree, &lab.roster(9), &["*", "state.apply", "s"]).expect(0);
+        assert_eq!(
+            lab.inside(9, "find /var/cache /var/tmp /var/lib /tmp /root -name '*.report'").out,
+            "",
+            "the minion was told in time"
+        );
+    }
+}
+
+#[test]
 fn a_second_ctrl_c_leaves_at_once_and_the_run_stops_all_the_same() {
     let lab = lab_or_skip!();
     let _host = take(9);

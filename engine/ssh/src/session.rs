@@ -9,8 +9,8 @@ use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -21,6 +21,8 @@ const STALL: Duration = Duration::from_secs(120);
 const START: Duration = Duration::from_secs(120);
 /// How often the waiting for a connection looks whether it is to end.
 const GLANCE: Duration = Duration::from_millis(100);
+/// How long a program on the other side may take to end when its input has ended.
+const PARTING: Duration = Duration::from_millis(300);
 /// How much of a program's standard error is kept for messages.
 const SAID: usize = 16 * 1024;
 
@@ -68,6 +70,7 @@ pub struct Ssh {
     options: SshOptions,
     config: ClientConfig,
     runtime: Option<Runtime>,
+    lines: Mutex<Vec<Weak<Line>>>,
 }
 
 impl Ssh {
@@ -79,7 +82,7 @@ impl Ssh {
         };
         let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("ssh").enable_all().build();
         let runtime = runtime.map_err(|error| SshError::Config(format!("cannot start threads: {error}")))?;
-        Ok(Self { options, config, runtime: Some(runtime) })
+        Ok(Self { options, config, runtime: Some(runtime), lines: Mutex::default() })
     }
 
     /// Connects to a machine and logs in; waits for as long as that takes, within the timeout.
@@ -102,13 +105,19 @@ impl Ssh {
             return Err(SshError::Interrupted);
         };
         let connections = done.map_err(|error| SshError::Lost(error.to_string()))??;
-        Ok(Session { host: host.clone(), line: Arc::new(Line { connections, handle: runtime.handle().clone() }) })
+        let line = Arc::new(Line { connections, handle: runtime.handle().clone() });
+        lock(&self.lines).push(Arc::downgrade(&line));
+        Ok(Session { host: host.clone(), line })
     }
 }
 
 impl Drop for Ssh {
     fn drop(&mut self) {
-        // Waiting for a dead machine's tasks would hold up the end of the program.
+        // What was written last is still on its way; a dead machine must not hold up the end of the program.
+        let until = Instant::now() + PARTING;
+        while lock(&self.lines).iter().any(|line| line.strong_count() > 0) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(Duration::from_millis(200));
         }
@@ -151,7 +160,7 @@ impl Session {
         Ok(Pipe {
             read: PipeReader {
                 line: self.line.clone(),
-                read,
+                read: Some(read),
                 have: vec![],
                 at: 0,
                 end: end.clone(),
@@ -275,7 +284,8 @@ impl Prompt {
 /// Reads what the program writes. At the end, a failed program is an error that tells what it said.
 pub struct PipeReader {
     line: Arc<Line>,
-    read: ChannelReadHalf,
+    /// Gone only when the reader is dropped.
+    read: Option<ChannelReadHalf>,
     have: Vec<u8>,
     at: usize,
     end: Arc<Mutex<End>>,
@@ -314,9 +324,10 @@ impl PipeReader {
             if lock(&self.end).closed {
                 return false;
             }
+            let Some(read) = self.read.as_mut() else { return false };
             let message = match self.patience {
-                Some(limit) => timeout(limit, self.read.wait()).await,
-                None => Ok(self.read.wait().await),
+                Some(limit) => timeout(limit, read.wait()).await,
+                None => Ok(read.wait().await),
             };
             let answer = match self.take(message) {
                 Taken::Ready(more) => return more,
@@ -425,8 +436,15 @@ impl Read for PipeReader {
 
 impl Drop for PipeReader {
     fn drop(&mut self) {
-        let (write, line) = (self.write.clone(), self.line.clone());
+        let (write, line, read) = (self.write.clone(), self.line.clone(), self.read.take());
+        let open = !lock(&self.end).closed;
         self.line.handle.spawn(async move {
+            // The program gets what was written before its channel is closed: its own end says that it did.
+            if let Some(mut read) = read.filter(|_| open) {
+                let _ = write.eof().await;
+                let ended = async { while !matches!(read.wait().await, Some(ChannelMsg::Close) | None) {} };
+                let _ = timeout(PARTING, ended).await;
+            }
             let _ = write.close().await;
             drop(line);
         });
