@@ -61,6 +61,12 @@ pub struct Args {
     /// How many hosts to work on at once.
     #[arg(long, value_name = "N", help_heading = "Where")]
     pub max_procs: Option<usize>,
+    /// Work on so many hosts at a time: a number, or a percentage of those meant.
+    #[arg(long, visible_alias = "batch", short = 'b', value_name = "N", help_heading = "Where")]
+    pub batch_size: Option<String>,
+    /// Take so many of the hosts that are meant, at random.
+    #[arg(long, value_name = "N", help_heading = "Where")]
+    pub subset: Option<usize>,
 
     /// Configuration directory, with Salt's `master` or `minion` file.
     #[arg(long, short = 'c', value_name = "DIR", help_heading = "What")]
@@ -105,6 +111,10 @@ pub struct Args {
     /// Tell where the time went: the slowest templates, functions and states of each minion.
     #[arg(long, help_heading = "Output")]
     pub timings: bool,
+    /// Print the values that functions answer with as they are; otherwise `***` stands for each secret, as it always does
+    /// in states, errors and logs.
+    #[arg(long, help_heading = "Output")]
+    pub show_secrets: bool,
     /// Exit with 2 when something changed and 4 or 6 when something failed, instead of Salt's codes.
     #[arg(long, help_heading = "Output")]
     pub detailed_exitcode: bool,

@@ -6,6 +6,7 @@ mod progress;
 
 use args::{Args, Format};
 use clap::{CommandFactory, Parser};
+use corpus_core::secret::mask;
 use corpus_core::target::TargetKind;
 use corpus_core::{Call, Diagnostic};
 use corpus_master::{Config, Corpus, Failure, HostReturn, Kind, Outcome, Overrides, Progress, Selector};
@@ -20,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    corpus_master::no_core_dumps();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
@@ -38,9 +40,9 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             let paint = Painter::decide(args.force_color, args.no_color, std::io::stderr().is_terminal());
-            eprintln!("{}", paint.with(Colour::Red, &format!("error: {failure}")));
+            eprintln!("{}", paint.with(Colour::Red, &mask(&format!("error: {failure}"))));
             for hint in &failure.hints {
-                eprintln!("hint: {hint}");
+                eprintln!("hint: {}", mask(hint));
             }
             ExitCode::from(if failure.kind == Kind::Usage { 64 } else { 1 })
         }
@@ -59,10 +61,23 @@ fn start_log(args: &Args) {
         tracing_subscriber::EnvFilter::try_new(level).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Masking(std::io::stderr()))
+        .with_ansi(!args.no_color && std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_target(false)
         .without_time()
         .init();
+}
+
+/// Hides secrets in what is logged; each event is written at once.
+struct Masking(std::io::Stderr);
+
+impl Write for Masking {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write_all(mask(&String::from_utf8_lossy(bytes)).as_bytes()).map(|()| bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
 }
 
 fn work(args: &Args) -> Result<u8, Failure> {
@@ -84,6 +99,7 @@ fn work(args: &Args) -> Result<u8, Failure> {
         accept_new_host_keys: args.accept_new_host_keys,
         strict: args.strict,
         timings: args.timings,
+        show_secrets: args.show_secrets,
         local: args.local,
     };
     let mut corpus = start(&overrides)?;
@@ -91,6 +107,15 @@ fn work(args: &Args) -> Result<u8, Failure> {
         args::split(&args.words, &|word| corpus.knows(word)).map_err(|error| Failure::new(Kind::Usage, error))?;
     if !corpus.knows(&call.fun) {
         return Err(unknown_function(&corpus, &call));
+    }
+    if corpus.is_runner(&call.fun) {
+        if let Some(target) = target {
+            let what = format!("{} is the master's own and takes no target (`{target}`)", call.fun);
+            return Err(Failure::new(Kind::Usage, what).hint(format!("`corpus {} …`", call.fun)));
+        }
+        stop_on_signals(&corpus)?;
+        let answers = tell(args, 0, |note| corpus.runner(&call, note).map(|answer| vec![answer]))?;
+        return Ok(if corpus.interrupted() { 130 } else { exit_code(args, &answers) });
     }
     // Documentation and runs without a roster concern this machine.
     let here =
@@ -173,7 +198,8 @@ fn call_fleet(
     call: &Call,
 ) -> Result<Vec<HostReturn>, Failure> {
     let text = target.unwrap_or_else(|| "*".into());
-    let selector = Selector { kind: kind(args), text };
+    let mut selector = Selector::new(kind(args), &text);
+    (selector.batch, selector.subset) = (args.batch_size.clone(), args.subset);
     tell(args, 0, |note| corpus.fleet(&selector, call, note))
 }
 

@@ -142,3 +142,39 @@ fn a_run_outlives_its_master() {
     assert_eq!(lab.inside(6, "cat /srv/mid/last").out, "three\n");
     let _ = HOSTS;
 }
+
+#[test]
+fn an_orchestration_converges_hosts_in_order() {
+    let lab = lab_or_skip!();
+    let tree = Tree::new();
+    let roster = lab.roster(11) + &lab.roster(12);
+    tree.file("salt/web.sls", "/srv/orchestrated:\n  file.managed:\n    - contents: {{ pillar['word'] }}\n");
+    tree.file(
+        "salt/orch.sls",
+        "first:\n  salt.state:\n    - tgt: 'h1?'\n    - sls: web\n    - pillar: {word: hello}\n    - batch: 1\n\
+         second:\n  salt.function:\n    - name: cmd.run\n    - tgt: 'h1?'\n    - arg: [cat /srv/orchestrated]\n    \
+         - require: [{salt: first}]\n\
+         third:\n  salt.state:\n    - tgt: 'h1?'\n    - sls: not_there\n    - require: [{salt: second}]\n\
+         fourth:\n  salt.function:\n    - name: test.ping\n    - tgt: '*'\n    - require: [{salt: third}]\n",
+    );
+    let run = |words: &[&str]| lab.ssh(&tree, &roster, &[&["--out=json", "state.orchestrate", "orch"], words].concat());
+    let of = |said: &Said, tag: &str| {
+        let records = said.json();
+        let (_, records) = records.as_object().and_then(|all| all.iter().next()).expect("one minion: the master");
+        let found = records.as_object().and_then(|all| all.iter().find(|(key, _)| key.contains(tag)));
+        found.map(|(_, record)| record.clone()).unwrap_or_else(|| panic!("{tag} in {records}"))
+    };
+    let said = run(&["test=True"]);
+    let first = of(&said, "first");
+    assert_eq!(first["result"], serde_json::Value::Null, "{first}");
+    assert_eq!(first["changes"]["ret"].as_object().map(serde_json::Map::len), Some(2), "{first}");
+    assert_ne!(lab.inside(11, "cat /srv/orchestrated").code, 0, "a dry run changes nothing");
+    let said = run(&[]).expect(2);
+    let comment = of(&said, "first")["comment"].as_str().expect("a comment").to_owned();
+    assert!(comment.starts_with("States ran successfully. Updating "), "{comment}");
+    let second = of(&said, "second");
+    let answers: Vec<_> = second["changes"]["ret"].as_object().expect("answers").values().collect();
+    assert_eq!(answers, ["hello", "hello"], "{second}");
+    assert!(of(&said, "third")["comment"].as_str().is_some_and(|text| text.contains("not_there")), "{said:?}");
+    assert_eq!(of(&said, "fourth")["comment"], "One or more requisite failed: orch.third");
+}

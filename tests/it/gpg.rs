@@ -66,6 +66,9 @@ fn encrypted_values_become_what_they_say() {
         &format!("#!jinja|yaml|gpg\none: |\n{ours}two:\n - |\n{}", ours.replace("  ", "   ")),
     );
     let said = local(&["pillar.items", "--out=json"]).expect(0);
+    assert_eq!(said.json()["local"], serde_json::json!({"one": "***", "two": ["***"]}));
+    std::fs::remove_file(tree.path().join("asked")).expect("gpg was asked");
+    let said = local(&["--show-secrets", "pillar.items", "--out=json"]).expect(0);
     assert_eq!(said.json()["local"], serde_json::json!({"one": SECRET, "two": [SECRET]}));
     let asked = std::fs::read_to_string(tree.path().join("asked")).expect("gpg was asked");
     assert_eq!(asked.lines().count(), 1, "two equal messages cost one gpg");
@@ -82,7 +85,7 @@ fn encrypted_values_become_what_they_say() {
     assert_eq!(std::fs::read_to_string(tree.path().join("out")).expect("the file"), format!("{SECRET}\n"));
     let json = serde_json::json!({"one": ours.replace("  ", "")});
     tree.file("pillar/secrets.sls", &format!("#!json|gpg\n{json}\n"));
-    assert_eq!(local(&["pillar.get", "one", "--out=json"]).expect(0).json()["local"], SECRET);
+    assert_eq!(local(&["--show-secrets", "pillar.get", "one", "--out=json"]).expect(0).json()["local"], SECRET);
 
     // A message for somebody else: the place is told, the state is not compiled, nothing is written.
     let theirs = encrypted(&others, "somebody", SECRET);

@@ -9,5 +9,6 @@ mod fire;
 mod fleet;
 mod gpg;
 mod postgres;
+mod secrets;
 mod support;
 mod thin;

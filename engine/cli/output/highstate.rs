@@ -4,7 +4,7 @@
 use super::nested;
 use super::paint::{Colour, Painter};
 use crate::args::StateOutput;
-use corpus_core::{ChunkReport, RunReport, python};
+use corpus_core::{ChunkReport, Map, RunReport, Value, python};
 
 /// More states than this, and those in order are only counted.
 const MANY: usize = 20;
@@ -34,7 +34,7 @@ pub fn write(id: &str, report: &RunReport, options: &Options) -> String {
             Some(StateOutput::Changes) => quiet,
             Some(StateOutput::Full) | None => false,
         };
-        lines.push(if terse { terse_line(chunk, paint) } else { block(chunk, paint) });
+        lines.push(if terse { terse_line(chunk, paint) } else { block(chunk, options) });
     }
     lines.push(summary(id, &chunks, paint));
     lines.join("\n")
@@ -68,7 +68,8 @@ fn result_word(result: Option<bool>) -> &'static str {
     }
 }
 
-fn block(chunk: &ChunkReport, paint: &Painter) -> String {
+fn block(chunk: &ChunkReport, options: &Options) -> String {
+    let paint = &options.paint;
     let name = python::str(&chunk.name);
     let hue = colour(chunk);
     let mut rows = vec![
@@ -90,7 +91,7 @@ fn block(chunk: &ChunkReport, paint: &Painter) -> String {
     let mut out = rows.iter().map(|row| paint_lines(row, hue, paint)).collect::<Vec<_>>().join("\n");
     if chunk.changed() {
         out.push('\n');
-        out += &nested::write(&chunk.changes, 14, paint);
+        out += &changes(&chunk.changes, options);
     }
     if !chunk.warnings.is_empty() {
         out += &format!(
@@ -99,6 +100,21 @@ fn block(chunk: &ChunkReport, paint: &Painter) -> String {
         );
     }
     out
+}
+
+/// Writes the changes; a step of an orchestration has the records of other minions there.
+fn changes(changes: &Value, options: &Options) -> String {
+    let records =
+        changes.get("ret").and_then(Value::as_map).filter(|_| changes.get("out") == Some(&"highstate".into()));
+    let Some(minions) = records else { return nested::write(changes, 14, &options.paint) };
+    let parts = minions.iter().map(|(id, answer)| match answer {
+        Value::Map(records) => {
+            let text = write(&python::str(id), &RunReport::from_salt(records), options);
+            text.lines().map(|line| format!("{:14}{line}", "")).collect::<Vec<_>>().join("\n")
+        }
+        other => nested::write(&[(id.clone(), other.clone())].into_iter().collect::<Map>().into(), 14, &options.paint),
+    });
+    parts.collect::<Vec<_>>().join("\n")
 }
 
 fn paint_lines(text: &str, hue: Colour, paint: &Painter) -> String {

@@ -83,6 +83,20 @@ impl Diagnostic {
         self
     }
 
+    /// Changes each of its texts.
+    pub fn each_text(&mut self, change: impl Fn(&mut String)) {
+        change(&mut self.message);
+        self.hints.iter_mut().for_each(&change);
+        for label in &mut self.labels {
+            change(&mut label.text);
+            if let Some(excerpt) = &mut label.excerpt {
+                let mut text = excerpt.to_string();
+                change(&mut text);
+                *excerpt = text.into();
+            }
+        }
+    }
+
     /// Returns the first place, if there is one.
     pub fn span(&self) -> Option<&Span> {
         self.labels.first().map(|label| &label.span)

@@ -13,6 +13,8 @@ pub struct Data {
     pub pillar: Value,
     /// The minion's configuration, `opts`.
     pub opts: Value,
+    /// The secrets among all this, which its minion has to hide as well.
+    pub secrets: Vec<Arc<str>>,
 }
 
 /// The arguments of one call.

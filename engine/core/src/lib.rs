@@ -19,6 +19,7 @@ pub mod plan;
 pub mod python;
 pub mod registry;
 pub mod report;
+pub mod secret;
 pub mod source;
 pub mod span;
 pub mod state;

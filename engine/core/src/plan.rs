@@ -141,6 +141,9 @@ pub struct Plan {
     pub failed: bool,
     /// Asked for anew each time (`overwrite`, `reinstall`): a second look finds the same again.
     pub repeats: bool,
+    /// A call that tells what the plan would do where it cannot look itself, and changes nothing: made in a dry run
+    /// only, and judged as the real answers are.
+    pub rehearsal: Option<Effect>,
 }
 
 /// Text collected for a file (`file.accumulated`).

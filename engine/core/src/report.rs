@@ -76,6 +76,42 @@ impl RunReport {
         self.chunks.iter().all(|chunk| chunk.result != Some(false))
     }
 
+    /// Reads Salt's return back; what it does not hold stays empty.
+    pub fn from_salt(records: &Map) -> Self {
+        let chunks = records.iter().map(|(tag, record)| {
+            let tag = crate::python::str(tag);
+            let text = |key: &str| record.get(key).map(crate::python::str).unwrap_or_default();
+            let mut parts = tag.split("_|-");
+            let (state, id) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+            ChunkReport {
+                id: id.into(),
+                name: record.get("name").cloned().unwrap_or_default(),
+                state: state.into(),
+                fun: parts.last().unwrap_or_default().into(),
+                run_num: record
+                    .get("__run_num__")
+                    .and_then(Value::as_int)
+                    .and_then(|n| u32::try_from(n).ok())
+                    .unwrap_or(0),
+                result: match record.get("result") {
+                    Some(Value::Bool(result)) => Some(*result),
+                    _ => None,
+                },
+                changes: record.get("changes").cloned().unwrap_or_default(),
+                comment: text("comment"),
+                start_time: text("start_time"),
+                duration_ms: match record.get("duration") {
+                    Some(Value::Float(ms)) => *ms,
+                    _ => 0.0,
+                },
+                ran: record.get("__state_ran__") != Some(&Value::Bool(false)),
+                tag,
+                ..ChunkReport::default()
+            }
+        });
+        Self { chunks: chunks.collect(), ..Self::default() }
+    }
+
     /// Returns Salt's return: records under their tags.
     pub fn to_salt(&self) -> Map {
         self.chunks.iter().map(|chunk| (chunk.tag.as_str(), chunk.to_salt())).collect()

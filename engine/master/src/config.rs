@@ -19,6 +19,7 @@ pub struct Overrides {
     pub strict: bool,
     /// Measure where the time goes.
     pub timings: bool,
+    pub show_secrets: bool,
     pub local: bool,
 }
 
@@ -39,10 +40,21 @@ pub struct Config {
     pub strict: bool,
     /// Measure where the time goes.
     pub timings: bool,
+    /// The values that functions answer with are printed as they are.
+    pub show_secrets: bool,
     pub local: bool,
 }
 
 impl Config {
+    /// `pillar.secret_keys`: globs over the keys whose values are secrets.
+    pub fn secret_keys(&self) -> Vec<String> {
+        match self.opts.get("pillar.secret_keys") {
+            Some(Value::List(keys)) => keys.iter().map(python::str).collect(),
+            Some(Value::Str(key)) => vec![key.to_string()],
+            _ => vec![],
+        }
+    }
+
     /// Reads the configuration files and lays the overrides on top.
     pub fn load(over: &Overrides) -> Result<Self, Vec<Diagnostic>> {
         let dir = over.config_dir.clone().unwrap_or_else(default_dir);
@@ -87,6 +99,7 @@ impl Config {
             cache_dir: text("corpus_cachedir").map_or_else(default_cache, PathBuf::from),
             accept_new_host_keys: over.accept_new_host_keys,
             timings: over.timings,
+            show_secrets: over.show_secrets,
             strict: over.strict || opts.get("strict").is_some_and(Value::truthy),
             local: over.local,
             file_roots,

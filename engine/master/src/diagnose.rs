@@ -1,5 +1,6 @@
 //! Failures of a whole host or of the whole call, as opposed to failed states.
 
+use corpus_core::secret::Masked;
 use corpus_core::{Diagnostic, RunReport, Value};
 
 /// What kind of failure; decides the exit code.
@@ -53,6 +54,19 @@ pub enum Outcome {
     /// The states did not compile: nothing was done.
     Compile(Vec<Diagnostic>),
     Failed(Failure),
+}
+
+impl Masked for Outcome {
+    fn hidden(self) -> Self {
+        match self {
+            Self::Value(value) => Self::Value(value.hidden()),
+            Self::Run(report) => Self::Run(report.hidden()),
+            Self::Compile(errors) => Self::Compile(errors.hidden()),
+            Self::Failed(Failure { kind, message, hints }) => {
+                Self::Failed(Failure { kind, message: message.hidden(), hints: hints.hidden() })
+            }
+        }
+    }
 }
 
 /// One minion's answer, with what it warned about.

@@ -5,6 +5,7 @@ use crate::diagnose::{Failure, HostReturn, Kind, Outcome};
 use crate::session::{Session, lost};
 use crate::{Corpus, functions};
 use corpus_core::diagnostic::Severity;
+use corpus_core::secret::Masked;
 use corpus_core::target::{Target, TargetKind};
 use corpus_core::{Call, Caller, Data, Diagnostic, Event, ExecError, Map, Value};
 use corpus_minion::{Local, LocalOptions};
@@ -23,6 +24,34 @@ use std::time::Duration;
 pub struct Selector {
     pub text: String,
     pub kind: TargetKind,
+    /// How many at a time: a number or a percentage of those meant.
+    pub batch: Option<String>,
+    /// How many of those meant, at random.
+    pub subset: Option<usize>,
+}
+
+impl Selector {
+    /// Makes a selector of all that the text means.
+    pub fn new(kind: TargetKind, text: &str) -> Self {
+        Self { text: text.into(), kind, batch: None, subset: None }
+    }
+
+    /// Returns how many of so many hosts are worked on at once.
+    fn at_once(&self, hosts: usize, limit: usize) -> Result<usize, Failure> {
+        let Some(batch) = &self.batch else { return Ok(limit.min(hosts)) };
+        let wrong = || {
+            Failure::new(Kind::Usage, format!("batch: `{batch}` is neither a number nor a percentage"))
+                .hint("write `5` or `10%`")
+        };
+        let size = match batch.strip_suffix('%') {
+            Some(percent) => {
+                let percent: usize = percent.trim().parse().map_err(|_| wrong())?;
+                (hosts * percent / 100).max(1)
+            }
+            None => batch.trim().parse().map_err(|_| wrong())?,
+        };
+        if size == 0 { Err(wrong()) } else { Ok(size.min(limit).min(hosts)) }
+    }
 }
 
 /// What happens during a call.
@@ -113,14 +142,24 @@ impl Corpus {
         })?;
         let target = Target::parse(&selector.text, selector.kind, &self.nodegroups())
             .map_err(|error| Failure::new(Kind::Target, error))?;
-        let hosts: VecDeque<Host> = roster.hosts.into_iter().filter(|host| self.may_match(&target, host)).collect();
+        let mut hosts: VecDeque<Host> = roster.hosts.into_iter().filter(|host| self.may_match(&target, host)).collect();
+        if let Some(count) = selector.subset.filter(|count| *count < hosts.len()) {
+            if target.needs_grains() || target.needs_pillar() {
+                return Err(Failure::new(
+                    Kind::Usage,
+                    "a subset can only be drawn of minions that are meant by their ids",
+                ));
+            }
+            shuffle(&mut hosts).map_err(|error| Failure::new(Kind::Usage, format!("no random numbers: {error}")))?;
+            hosts.truncate(count);
+        }
         if hosts.is_empty() {
             return Err(Failure::new(Kind::Target, format!("No minions matched the target `{}`.", selector.text))
                 .hint(format!("the roster is {}", self.config.roster_file.display())));
         }
         let binaries = minion_binaries()?;
         let ssh = Ssh::new(self.ssh_options()).map_err(|error| Failure::new(Kind::Host, error.to_string()))?;
-        let threads = self.config.max_procs.min(hosts.len());
+        let threads = selector.at_once(hosts.len(), self.config.max_procs)?;
         let queue = Mutex::new(hosts);
         let (send, receive) = mpsc::channel();
         let mut answers = std::thread::scope(|scope| {
@@ -271,12 +310,28 @@ fn failed(host: &Host, call: &Call, failure: Failure) -> HostReturn {
     }
 }
 
+/// Puts hosts in an order of chance.
+fn shuffle(hosts: &mut VecDeque<Host>) -> std::io::Result<()> {
+    let mut keyed = Vec::with_capacity(hosts.len());
+    for host in hosts.drain(..) {
+        let mut key = [0; 8];
+        std::fs::File::open("/dev/urandom").and_then(|mut file| std::io::Read::read_exact(&mut file, &mut key))?;
+        keyed.push((key, host));
+    }
+    keyed.sort_by_key(|(key, _)| *key);
+    hosts.extend(keyed.into_iter().map(|(_, host)| host));
+    Ok(())
+}
+
 /// Answers one call with one minion.
-fn answer(session: &Arc<Session>, call: &Call, progress: &(dyn Fn(Progress<'_>) + Sync)) -> HostReturn {
+pub fn answer(session: &Arc<Session>, call: &Call, progress: &(dyn Fn(Progress<'_>) + Sync)) -> HostReturn {
     crate::aftermath::take_in(session);
-    let events = |event: Event| progress(Progress::Event { id: &session.id, event: &event });
-    let outcome = functions::answer(session, call, &events);
-    let warnings = std::mem::take(&mut *crate::fileserver::lock(&session.warnings));
+    let events = |event: Event| progress(Progress::Event { id: &session.id, event: &event.masked() });
+    let outcome = match functions::answer(session, call, &events) {
+        Outcome::Value(value) if session.corpus.config.show_secrets => Outcome::Value(value),
+        outcome => outcome.masked(),
+    };
+    let warnings = std::mem::take(&mut *crate::fileserver::lock(&session.warnings)).masked();
     let retcode = session.retcode.load(Ordering::Relaxed);
     HostReturn {
         id: session.id.clone(),

@@ -61,6 +61,7 @@ impl Decrypt for Gpg {
         }
         match self.ask(message) {
             Ok(plain) => {
+                corpus_core::secret::keep([String::from_utf8_lossy(&plain)]);
                 known.insert(message.to_owned(), plain.clone());
                 Ok(Some(plain))
             }

@@ -11,6 +11,7 @@ pub mod functions;
 mod gpg;
 mod loader;
 mod python;
+mod secrets;
 mod session;
 mod timings;
 mod upstream;
@@ -26,6 +27,12 @@ use corpus_render::{Engine, FileRoots};
 use fileserver::FileServer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Keeps the kernel from writing this process's memory, which holds pillar, to a core file. Programs that it starts may
+/// leave theirs.
+pub fn no_core_dumps() {
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
 
 /// One process of corpus: what it was configured with, and what its sessions share.
 pub struct Corpus {
@@ -64,7 +71,7 @@ impl Corpus {
 
     /// Tells whether a function exists, here or on minions.
     pub fn knows(&self, fun: &str) -> bool {
-        self.registry.function(fun).is_some() || functions::find(fun).is_some()
+        self.registry.function(fun).is_some() || functions::find(fun).is_some() || self.is_runner(fun)
     }
 
     /// Tells whether a name is a state function.
@@ -76,6 +83,7 @@ impl Corpus {
     pub fn function_names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.registry.all_exec().map(|def| def.name.to_owned()).collect();
         names.extend(functions::all().map(|def| def.name.to_owned()));
+        names.extend(functions::runner::RUNNERS.iter().map(|def| def.name.to_owned()));
         names.sort();
         names.dedup();
         names

@@ -4,7 +4,7 @@ use crate::diagnose::{Failure, Kind};
 use crate::fileserver::lock;
 use crate::timings::Timings;
 use crate::{Corpus, TemplateCaller, config};
-use corpus_core::{Data, Diagnostic, Map, Severity, Value};
+use corpus_core::{Data, Diagnostic, Map, Severity, Value, secret};
 use corpus_pillar::{EngineRenderer, PillarRequest, PillarResult};
 use corpus_wire::Minion;
 use std::path::PathBuf;
@@ -18,6 +18,8 @@ pub struct Session {
     pub minion: Box<dyn Minion>,
     /// Each question costs a round trip.
     pub far: bool,
+    /// The master itself, whose states may call minions.
+    pub orchestrates: bool,
     /// The roster's `grains` and `minion_opts`.
     host_grains: Map,
     host_opts: Map,
@@ -40,6 +42,7 @@ impl Session {
             id,
             minion,
             far: false,
+            orchestrates: false,
             host_grains: Map::new(),
             host_opts: Map::new(),
             grains_file: None,
@@ -53,6 +56,12 @@ impl Session {
     /// Says that the minion is behind a pipe or a network.
     pub fn far(mut self, far: bool) -> Self {
         self.far = far;
+        self
+    }
+
+    /// Says that the states of this session may call minions.
+    pub fn orchestrating(mut self) -> Self {
+        self.orchestrates = true;
         self
     }
 
@@ -111,6 +120,7 @@ impl Session {
             grains: self.grains()?,
             pillar: Value::map(Map::new()),
             opts: Value::map(self.opts()),
+            secrets: vec![],
         })
     }
 
@@ -118,7 +128,10 @@ impl Session {
     pub fn data(self: &Arc<Self>, saltenv: &str, pillarenv: Option<&str>, over: &Map) -> Result<Data, PillarFailure> {
         let bare = self.bare_data(saltenv)?;
         let PillarResult { pillar, errors } = self.pillar(&bare, pillarenv, over);
-        let data = Data { pillar: Value::map(pillar), ..bare };
+        let pillar = Value::map(pillar);
+        secret::keep(crate::secrets::named(&pillar, &self.corpus.config.secret_keys()));
+        let secrets = secret::within([&pillar]);
+        let data = Data { pillar, secrets, ..bare };
         let (errors, warnings): (Vec<_>, Vec<_>) = errors.into_iter().partition(|e| e.severity == Severity::Error);
         lock(&self.warnings).extend(warnings);
         if errors.is_empty() { Ok(data) } else { Err(PillarFailure::Errors(Box::new(data), errors)) }

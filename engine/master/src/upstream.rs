@@ -1,11 +1,12 @@
 //! What a minion gets from its master during a run: files found and rendered, trees listed, events taken.
 
 use crate::fileserver::lock;
+use crate::functions::{self, runner};
 use crate::session::Session;
 use crate::timings::Part;
 use crate::{Corpus, TemplateCaller};
 use corpus_core::source::{TreeEntry, TreeKind};
-use corpus_core::{Data, Event, FileOrigin, FileRef, FileRequest, Source, SourceError, Value};
+use corpus_core::{Call, Data, Event, ExecError, FileOrigin, FileRef, FileRequest, Source, SourceError, Value};
 use corpus_render::RenderCx;
 use corpus_wire::Upstream;
 use std::collections::{BTreeMap, HashMap};
@@ -215,6 +216,20 @@ impl Upstream for RunSource<'_> {
         // What is fired comes through `fire`, too.
         if !matches!(event, Event::Fired { .. }) {
             (self.events)(event);
+        }
+    }
+
+    fn knows(&self, fun: &str) -> bool {
+        functions::find(fun).is_some() || (self.session.orchestrates && runner::of_steps(fun))
+    }
+
+    fn call(&self, call: &Call) -> Result<Value, ExecError> {
+        if self.session.orchestrates && runner::of_steps(&call.fun) {
+            return runner::step(&self.session.corpus, call);
+        }
+        match functions::find(&call.fun) {
+            Some(def) => (def.run)(call, self.session, &self.data),
+            None => Err(ExecError::NotFound(call.fun.clone())),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Execution functions by name, on this machine.
 
 use corpus_core::{Act, Call, Caller, Data, ExecError, ExecFn, Registry, Value};
+use corpus_wire::Upstream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Answers calls from a registry, with a machine and its data.
@@ -8,12 +9,17 @@ pub struct LocalCaller<'a> {
     pub registry: &'a Registry,
     pub host: &'a dyn Act,
     pub data: &'a Data,
+    /// The master of a run, for what it alone can answer.
+    pub master: Option<&'a dyn Upstream>,
 }
 
 impl Caller for LocalCaller<'_> {
     fn call(&self, call: &Call) -> Result<Value, ExecError> {
         let Some(def) = self.registry.function(&call.fun) else {
-            return Err(ExecError::NotFound(call.fun.clone()));
+            return match self.master {
+                Some(master) => master.call(call),
+                None => Err(ExecError::NotFound(call.fun.clone())),
+            };
         };
         let answer = catch_unwind(AssertUnwindSafe(|| match def.run {
             ExecFn::Data(run) => run(call, self.data),
@@ -25,7 +31,7 @@ impl Caller for LocalCaller<'_> {
     }
 
     fn has(&self, fun: &str) -> bool {
-        self.registry.function(fun).is_some()
+        self.registry.function(fun).is_some() || self.master.is_some_and(|master| master.knows(fun))
     }
 
     fn names(&self) -> Vec<String> {

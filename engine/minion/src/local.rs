@@ -4,7 +4,8 @@ use crate::caller::LocalCaller;
 use crate::journal::{self, Journal, Journaled};
 use crate::lock::{self, RunLock};
 use crate::{disk, registry};
-use corpus_core::{Act, Call, Caller, Data, ExecError, Map, Registry, RunReport};
+use corpus_core::secret::{self, Masked};
+use corpus_core::{Act, Call, Caller, Data, Event, ExecError, Map, Registry, RunReport};
 use corpus_exec::{real::Real, retcode};
 use corpus_run::Runner;
 use corpus_wire::{Answered, Hello, Minion, PROTOCOL, RunRequest, Upstream, WireError};
@@ -89,6 +90,7 @@ impl Minion for Local {
     }
 
     fn set_data(&self, data: &Data) -> Result<(), WireError> {
+        secret::keep(&data.secrets);
         *self.data.write().unwrap_or_else(PoisonError::into_inner) = data.clone();
         Ok(())
     }
@@ -100,7 +102,7 @@ impl Minion for Local {
     fn answer(&self, call: &Call) -> Result<Result<Answered, ExecError>, WireError> {
         let data = self.data();
         retcode::take();
-        let value = LocalCaller { registry: &self.registry, host: &*self.host, data: &data }.call(call);
+        let value = LocalCaller { registry: &self.registry, host: &*self.host, data: &data, master: None }.call(call);
         Ok(value.map(|value| Answered { value, retcode: retcode::take() }))
     }
 
@@ -112,8 +114,9 @@ impl Minion for Local {
         let data = self.data();
         let journal = Journal::new(&self.options.journal(), &options.jid);
         let host = Journaled { host: &*self.host, journal: &journal };
-        let caller = LocalCaller { registry: &self.registry, host: &host, data: &data };
-        let events = |event| {
+        let caller = LocalCaller { registry: &self.registry, host: &host, data: &data, master: Some(up) };
+        let events = |event: Event| {
+            let event = event.masked();
             journal.note(&event);
             up.event(event);
         };
@@ -126,7 +129,7 @@ impl Minion for Local {
             options,
             events: &events,
         };
-        let mut report = runner.run(low);
+        let mut report = runner.run(low).masked();
         if report.jid.is_empty() {
             report.jid.clone_from(&options.jid);
         }

@@ -115,6 +115,9 @@ impl Converge<'_, '_> {
     }
 
     fn predict(&self, plan: &Plan, overlay: &Overlay<'_>) -> Outcome {
+        if let Some(Effect::Call { fun, args, kwargs }) = &plan.rehearsal {
+            return self.rehearsed(plan, self.call(fun, args, kwargs));
+        }
         for (n, step) in plan.steps.iter().enumerate() {
             if let Err(error) = overlay.try_absorb(step) {
                 if !self.depends_on.is_empty() {
@@ -128,6 +131,17 @@ impl Converge<'_, '_> {
         let open = |step: &Step| step.predicts.iter().any(|p| matches!(p, Prediction::Opaque | Prediction::Path(_)));
         outcome.opaque = plan.steps.iter().any(open);
         outcome
+    }
+
+    /// Makes the outcome of what others say they would do.
+    fn rehearsed(&self, plan: &Plan, told: Result<Observed, String>) -> Outcome {
+        match told.and_then(|told| self.settle(plan, &[told])) {
+            Ok(Settled { result: true, changes, comment }) if !changes.is_empty() => {
+                Outcome { changes, comment, acts: true, opaque: true, ..Outcome::default() }
+            }
+            Ok(Settled { result, changes, comment }) => Outcome { changes, ..Outcome::done(result, comment) },
+            Err(error) => Outcome::failed(error),
+        }
     }
 
     fn apply(&self, plan: &Plan, host: &dyn Act, verify: bool) -> Outcome {

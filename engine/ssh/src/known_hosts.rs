@@ -2,6 +2,7 @@
 //! `@revoked`. Keys of certificate authorities are skipped: host certificates are not asked for.
 
 use crate::config::glob;
+use corpus_core::digest::unbase64;
 use russh::keys::{Algorithm, HashAlg, PublicKey};
 use sha1::{Digest, Sha1};
 use std::fs::OpenOptions;
@@ -144,7 +145,7 @@ fn named(names: &str, name: &str) -> bool {
 
 /// Checks `salt|hash`: HMAC-SHA1 of the name under the salt.
 fn is_hash_of(hashed: &str, name: &str) -> bool {
-    let parts = hashed.split_once('|').and_then(|(salt, hash)| Some((base64(salt)?, base64(hash)?)));
+    let parts = hashed.split_once('|').and_then(|(salt, hash)| Some((unbase64(salt)?, unbase64(hash)?)));
     parts.is_some_and(|(salt, hash)| salt.len() <= 64 && hmac_sha1(&salt, name.as_bytes()) == hash)
 }
 
@@ -156,25 +157,4 @@ fn hmac_sha1(key: &[u8], message: &[u8]) -> Vec<u8> {
     };
     let inner = Sha1::new().chain_update(pad(0x36)).chain_update(message).finalize();
     Sha1::new().chain_update(pad(0x5c)).chain_update(inner).finalize().to_vec()
-}
-
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let (mut out, mut bits, mut have) = (Vec::new(), 0u32, 0);
-    for c in text.trim_end_matches('=').bytes() {
-        let six = match c {
-            b'A'..=b'Z' => c - b'A',
-            b'a'..=b'z' => c - b'a' + 26,
-            b'0'..=b'9' => c - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(six);
-        have += 6;
-        if have >= 8 {
-            have -= 8;
-            out.push((bits >> have & 0xff) as u8);
-        }
-    }
-    Some(out)
 }

@@ -33,7 +33,7 @@ pub use remote::{Remote, RemoteOptions};
 pub use serve::{ServeOptions, serve};
 
 /// The version of the frames; raised with every change of their form.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Packs a value as the frames do, for what a minion keeps until somebody asks for it.
 pub fn pack(value: &impl serde::Serialize) -> std::io::Result<Vec<u8>> {

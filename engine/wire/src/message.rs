@@ -50,6 +50,8 @@ pub(crate) enum Answer {
     Fetched(Result<(), SourceError>),
     Tree(Result<Vec<TreeEntry>, SourceError>),
     Fire(Result<(), SourceError>),
+    Knows(bool),
+    Called(Result<Value, ExecError>),
 }
 
 /// From minion to master.
@@ -100,6 +102,8 @@ pub(crate) enum Question {
     Fetch(FileRef),
     Tree { url: String, saltenv: String },
     Fire { tag: String, data: Value },
+    Knows(String),
+    Call(Call),
 }
 
 /// [`Data`] on its way. Grains come from the minion itself, so only what differs goes back.
@@ -110,6 +114,7 @@ pub(crate) struct WireData {
     pub grains: Grains,
     pub pillar: Value,
     pub opts: Value,
+    pub secrets: Vec<Arc<str>>,
 }
 
 /// A minion's grains as its master has them.
@@ -143,6 +148,7 @@ impl WireData {
             grains,
             pillar: data.pillar.clone(),
             opts: data.opts.clone(),
+            secrets: data.secrets.clone(),
         }
     }
 
@@ -157,7 +163,7 @@ impl WireData {
                 Value::map(grains)
             }
         };
-        Data { id: self.id, saltenv: self.saltenv, grains, pillar: self.pillar, opts: self.opts }
+        Data { id: self.id, saltenv: self.saltenv, grains, pillar: self.pillar, opts: self.opts, secrets: self.secrets }
     }
 }
 

@@ -55,6 +55,16 @@ pub trait Upstream: Source {
     /// Takes note of what happens.
     fn event(&self, event: Event);
 
+    /// Tells whether the master answers a function.
+    fn knows(&self, _fun: &str) -> bool {
+        false
+    }
+
+    /// Calls a function of the master: one that needs its trees, or other minions.
+    fn call(&self, call: &Call) -> Result<Value, ExecError> {
+        Err(ExecError::NotFound(call.fun.clone()))
+    }
+
     /// Opens the content of a file that was resolved before. The default reads what [`Source::fetch`] returns;
     /// a master that holds small or rendered files in memory answers from there.
     fn open(&self, file: &FileRef) -> Result<Box<dyn Read + Send>, SourceError> {

@@ -288,6 +288,8 @@ impl Pending<'_> {
             Question::Resolve(request) => Answer::Resolve(up.resolve(&request)),
             Question::Tree { url, saltenv } => Answer::Tree(up.tree(&url, &saltenv)),
             Question::Fire { tag, data } => Answer::Fire(up.fire(&tag, &data)),
+            Question::Knows(fun) => Answer::Knows(up.knows(&fun)),
+            Question::Call(call) => Answer::Called(up.call(&call)),
             Question::Fetch(file) => Answer::Fetched(match up.open(&file) {
                 Ok(mut content) => self.stream(ask, &file, &mut *content)?,
                 Err(error) => Err(error),

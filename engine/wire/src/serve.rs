@@ -7,7 +7,7 @@ use crate::frame::{self, Frame, MAGIC, Sender};
 use crate::message::{self, Answer, Down, Op, Question, Reply, Up};
 use crate::minion::{Minion, RunRequest, Upstream};
 use corpus_core::source::TreeEntry;
-use corpus_core::{ChunkReport, Event, FileRef, FileRequest, Map, Source, SourceError, Value};
+use corpus_core::{Call, ChunkReport, Event, ExecError, FileRef, FileRequest, Map, Source, SourceError, Value};
 use std::collections::{HashMap, HashSet};
 use std::io::{BufReader, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -374,6 +374,19 @@ impl Upstream for Asker<'_> {
             sent.push((**chunk).clone());
         }
         self.server.queue(self.id, event);
+    }
+
+    fn knows(&self, fun: &str) -> bool {
+        let answer = self.ask(Question::Knows(fun.to_owned())).and_then(|waiting| waiting.answer());
+        matches!(answer, Ok(Answer::Knows(true)))
+    }
+
+    fn call(&self, call: &Call) -> Result<Value, ExecError> {
+        match self.ask(Question::Call(call.clone())).and_then(|waiting| waiting.answer()) {
+            Ok(Answer::Called(answer)) => answer,
+            Ok(_) => Err(ExecError::Failed(confused().to_string())),
+            Err(error) => Err(ExecError::Failed(error.to_string())),
+        }
     }
 }
 

@@ -49,6 +49,7 @@ fn compile(dir: &Path, case: &Json, grains: &Json, sources: &[&dyn PillarSource]
         grains: Value::map(map(grains)),
         pillar: Value::map(Map::new()),
         opts: Value::map(map(&case["opts"])),
+        ..Data::default()
     };
     let request = PillarRequest {
         data: Arc::new(data),

@@ -2,7 +2,7 @@
 
 use super::shared::{self, failed};
 use corpus_core::plan::{Attrs, Content};
-use corpus_core::{Effect, Plan, PlanCx, State, StateError, Value, python};
+use corpus_core::{Effect, Plan, PlanCx, State, StateError, Value, digest, python};
 use corpus_exec::file::hash;
 use serde::Deserialize;
 
@@ -32,28 +32,6 @@ fn md5() -> String {
     "md5".into()
 }
 
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let (mut out, mut bits, mut held) = (vec![], 0u32, 0);
-    for byte in text.bytes().filter(|byte| !byte.is_ascii_whitespace()) {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            b'=' => break,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            out.push((bits >> held & 0xff) as u8);
-        }
-    }
-    Some(out)
-}
-
 impl State for Decode {
     const NAME: &'static str = "file.decode";
 
@@ -70,7 +48,7 @@ impl State for Decode {
         if !self.encoding_type.is_null() && self.encoding_type.as_str() != Some("base64") {
             return Err(failed(format!("Unknown encoding type {}; use base64", python::str(&self.encoding_type))));
         }
-        let bytes = base64(&encoded).ok_or_else(|| failed("The encoded data is not Base64."))?;
+        let bytes = digest::unbase64(&encoded).ok_or_else(|| failed("The encoded data is not Base64."))?;
         let digest = |bytes: &[u8]| {
             hash::digest(&self.checksum, bytes)
                 .ok_or_else(|| failed(format!("Unknown checksum type {}", self.checksum)))

@@ -46,6 +46,9 @@ pub fn plan(plan: &Plan) -> String {
             let _ = writeln!(out, "    -> {}", predicted(prediction));
         }
     }
+    if let Some(call) = &plan.rehearsal {
+        let _ = writeln!(out, "rehearsal: {}", effect(call));
+    }
     out
 }
 

@@ -4,6 +4,7 @@
 mod cp;
 mod graph;
 mod pillar;
+pub mod runner;
 mod slsutil;
 pub mod state;
 mod sys;

@@ -66,6 +66,7 @@ fn exec_docs(registry: &Registry) -> Vec<(String, String, String)> {
     let mut all: Vec<_> =
         registry.all_exec().map(|d| (d.name.to_owned(), d.args.to_owned(), d.doc.to_owned())).collect();
     all.extend(super::all().map(|d| (d.name.to_owned(), d.args.to_owned(), d.doc.to_owned())));
+    all.extend(super::runner::RUNNERS.iter().map(|d| (d.name.to_owned(), d.args.to_owned(), d.doc.to_owned())));
     all.sort();
     all.dedup_by(|a, b| a.0 == b.0);
     all

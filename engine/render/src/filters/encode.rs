@@ -6,6 +6,7 @@ use crate::eval::Vm;
 use crate::fail::{R, err};
 use crate::show;
 use crate::value::{Obj, Val};
+use corpus_core::digest::{base64, unbase64};
 use corpus_core::{Value as Core, python};
 use md5::Digest;
 use std::fmt::Write;
@@ -50,7 +51,7 @@ pub fn call(_vm: &mut Vm, name: &str, value: &Val, args: &Args) -> R<Option<Val>
             }
         }),
         "base64_encode" => Val::str(base64(&bytes()?)),
-        "base64_decode" => match unbase64(&show::text(value)?) {
+        "base64_decode" => match unbase64(&letters(&show::text(value)?)) {
             Some(bytes) => Val::str(String::from_utf8_lossy(&bytes)),
             None => return err("Incorrect padding"),
         },
@@ -100,32 +101,9 @@ fn hmac_sha256(key: &[u8], message: &[u8]) -> Vec<u8> {
     sha2::Sha256::digest([pad(0x5c).as_slice(), &inner].concat()).to_vec()
 }
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-fn base64(bytes: &[u8]) -> String {
-    let mut out = String::new();
-    for chunk in bytes.chunks(3) {
-        let word = chunk.iter().fold(0u32, |w, b| w << 8 | u32::from(*b)) << (8 * (3 - chunk.len()));
-        for i in 0..4 {
-            let c = ALPHABET[(word >> (18 - 6 * i) & 63) as usize] as char;
-            out.push(if i <= chunk.len() { c } else { '=' });
-        }
-    }
-    out
-}
-
-fn unbase64(text: &str) -> Option<Vec<u8>> {
-    let clean: Vec<u8> = text.bytes().filter(|b| ALPHABET.contains(b)).collect();
-    if clean.len() % 4 == 1 {
-        return None;
-    }
-    let mut out = vec![];
-    for chunk in clean.chunks(4) {
-        let word = chunk.iter().try_fold(0u32, |w, b| Some(w << 6 | ALPHABET.iter().position(|a| a == b)? as u32))?;
-        let word = word << (6 * (4 - chunk.len()));
-        out.extend(word.to_be_bytes()[1..chunk.len()].iter());
-    }
-    Some(out)
+/// Python: what is no letter of base64 is passed over.
+fn letters(text: &str) -> String {
+    text.chars().filter(|c| c.is_ascii_alphanumeric() || "+/".contains(*c)).collect()
 }
 
 /// Writes JSON as Python's `json.dumps` does.

@@ -246,23 +246,9 @@ fn float(text: &str) -> Result<Value, String> {
 
 /// Decodes base64. The values of SLS are text, so bytes that are none are refused.
 fn binary(text: &str) -> Result<Value, String> {
-    let (mut bits, mut count, mut out) = (0u32, 0, Vec::new());
-    for b in text.bytes() {
-        let six = match b {
-            b'A'..=b'Z' => b - b'A',
-            b'a'..=b'z' => b - b'a' + 26,
-            b'0'..=b'9' => b - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => continue,
-        };
-        bits = (bits << 6) | u32::from(six);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push((bits >> count) as u8);
-            bits &= (1 << count) - 1;
-        }
-    }
+    let letters: String = text.chars().filter(|c| c.is_ascii_alphanumeric() || "+/".contains(*c)).collect();
+    // Python: letters at the end that make no byte are left out.
+    let whole = if letters.len() % 4 == 1 { &letters[..letters.len() - 1] } else { &letters };
+    let out = corpus_core::digest::unbase64(whole).unwrap_or_default();
     String::from_utf8(out).map(Value::from).map_err(|_| "failed to decode base64 data: it is not UTF-8 text".into())
 }

@@ -62,7 +62,7 @@ pub fn context() -> RenderCx {
         saltenv: "base".into(),
         grains: grains.clone(),
         pillar: pillar.clone(),
-        opts: Value::map(Map::new()),
+        ..Data::default()
     };
     RenderCx::new(Arc::new(data), Arc::new(Functions(pillar, grains)))
 }

@@ -1,6 +1,6 @@
 //! `hashutil.*`: digests and base64.
 
-use corpus_core::digest::hex;
+use corpus_core::digest::{base64, hex, unbase64};
 use corpus_core::{Call, Data, ExecDef, ExecError, ExecFn, Look, Value};
 use sha2::Digest;
 use std::path::Path;
@@ -89,39 +89,6 @@ fn sha256(call: &Call, _: &Data) -> Result<Value, ExecError> {
 
 fn sha512(call: &Call, _: &Data) -> Result<Value, ExecError> {
     of(call, "sha512", call.need(0, "instr")?.as_bytes())
-}
-
-const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/// Writes base64.
-pub(crate) fn base64(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let part = |i: usize| u32::from(chunk.get(i).copied().unwrap_or(0));
-        let bits = part(0) << 16 | part(1) << 8 | part(2);
-        for i in 0..4 {
-            let letter = LETTERS[(bits >> (18 - 6 * i) & 63) as usize];
-            out.push(if i <= chunk.len() { char::from(letter) } else { '=' });
-        }
-    }
-    out
-}
-
-pub(crate) fn unbase64(text: &str) -> Option<Vec<u8>> {
-    let letters: Vec<u32> = text
-        .bytes()
-        .filter(|b| !b.is_ascii_whitespace() && *b != b'=')
-        .map(|b| LETTERS.iter().position(|l| *l == b).and_then(|i| u32::try_from(i).ok()))
-        .collect::<Option<_>>()?;
-    let mut out = vec![];
-    for chunk in letters.chunks(4) {
-        if chunk.len() == 1 {
-            return None;
-        }
-        let bits = (0..4).fold(0, |bits, i| bits << 6 | chunk.get(i).copied().unwrap_or(0));
-        out.extend(&bits.to_be_bytes()[1..chunk.len()]);
-    }
-    Some(out)
 }
 
 fn encode(call: &Call, _: &Data) -> Result<Value, ExecError> {

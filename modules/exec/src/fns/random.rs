@@ -1,7 +1,7 @@
 //! `random.*`: chance, from the kernel's own source.
 
 use super::hashutil;
-use corpus_core::{Call, Data, ExecDef, ExecError, ExecFn, Value};
+use corpus_core::{Call, Data, ExecDef, ExecError, ExecFn, Value, digest};
 
 /// The functions of this module.
 pub const FNS: &[ExecDef] = &[
@@ -136,7 +136,7 @@ fn hash(call: &Call, _: &Data) -> Result<Value, ExecError> {
 
 fn str_encode(call: &Call, _: &Data) -> Result<Value, ExecError> {
     match call.text(1, "encoder").as_deref() {
-        None | Some("base64") => Ok(hashutil::base64(call.need(0, "value")?.as_bytes()).into()),
+        None | Some("base64") => Ok(digest::base64(call.need(0, "value")?.as_bytes()).into()),
         Some(_) => Err(call.invalid("encoder", "only base64 is built")),
     }
 }

@@ -1,11 +1,11 @@
 //! `ssh.*`: keys of hosts that are known, and keys that may log in. Names in a known_hosts file are found
 //! hashed or plain, without a program.
 
-use super::hashutil::{base64, unbase64};
 use crate::ask;
 use corpus_core::host::{Command, HostResult, Look};
 use corpus_core::plan::{Attrs, Content, Effect, Owner};
 use corpus_core::{Act, Call, Data, ExecDef, ExecError, ExecFn, Map, Value, digest};
+use corpus_core::digest::{base64, unbase64};
 use sha1::Digest;
 use std::fmt::Write;
 

@@ -1,5 +1,6 @@
 //! Passwords as PostgreSQL keeps them: `md5…`, and the verifiers of SCRAM-SHA-256 (RFC 5803).
 
+use corpus_core::digest::{base64, unbase64};
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
@@ -59,7 +60,7 @@ pub fn matches(role: &str, password: &str, kept: &str, method: Method) -> bool {
     let by_scram = || {
         let mut parts = kept.strip_prefix("SCRAM-SHA-256$")?.splitn(2, ':');
         let rounds = parts.next()?.parse().ok()?;
-        let salt = decode64(parts.next()?.split('$').next()?)?;
+        let salt = unbase64(parts.next()?.split('$').next()?)?;
         Some(scram(password, &salt, rounds) == kept)
     };
     let by_md5 = || kept == md5_of(role, password);
@@ -80,7 +81,7 @@ fn scram(password: &str, salt: &[u8], rounds: u32) -> String {
     }
     let stored: [u8; 32] = Sha256::digest(hmac(&salted, b"Client Key")).into();
     let server = hmac(&salted, b"Server Key");
-    format!("SCRAM-SHA-256${rounds}:{}${}:{}", encode64(salt), encode64(&stored), encode64(&server))
+    format!("SCRAM-SHA-256${rounds}:{}${}:{}", base64(salt), base64(&stored), base64(&server))
 }
 
 fn hmac(key: &[u8], text: &[u8]) -> [u8; 32] {
@@ -93,35 +94,6 @@ fn hmac(key: &[u8], text: &[u8]) -> [u8; 32] {
     let keyed = |pad: u8| Sha256::new().chain_update(padded.map(|byte| byte ^ pad));
     let inner = keyed(0x36).chain_update(text).finalize();
     keyed(0x5c).chain_update(inner).finalize().into()
-}
-
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-fn encode64(bytes: &[u8]) -> String {
-    let mut out = String::new();
-    for chunk in bytes.chunks(3) {
-        let byte = |n: usize| u32::from(chunk.get(n).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for n in 0..4 {
-            let letter = ALPHABET[(bits >> (18 - 6 * n) & 63) as usize] as char;
-            out.push(if n <= chunk.len() { letter } else { '=' });
-        }
-    }
-    out
-}
-
-fn decode64(text: &str) -> Option<Vec<u8>> {
-    let (mut bits, mut have, mut out) = (0u32, 0, vec![]);
-    for letter in text.bytes().filter(|letter| *letter != b'=') {
-        let value = ALPHABET.iter().position(|known| *known == letter)?;
-        bits = bits << 6 | u32::try_from(value).ok()?;
-        have += 6;
-        if have >= 8 {
-            have -= 8;
-            out.push((bits >> have & 255) as u8);
-        }
-    }
-    Some(out)
 }
 
 #[cfg(test)]
@@ -142,7 +114,7 @@ mod tests {
     #[test]
     fn computes_what_others_do() {
         // RFC 7677: user `user`, password `pencil`.
-        let salt = decode64("W22ZaJ0SNY7soEsUEjb6gQ==").expect("base64");
+        let salt = unbase64("W22ZaJ0SNY7soEsUEjb6gQ==").expect("base64");
         let all = scram("pencil", &salt, 4096);
         let want = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:\
                     wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
