@@ -173,6 +173,9 @@ fn unknown_function(corpus: &Corpus, call: &Call) -> Failure {
     if corpus.is_state(fun) {
         return failure.hint(format!("`{fun}` is a state function: `corpus state.single {fun} name=… key=value`"));
     }
+    if let Some(why) = corpus.explain(fun) {
+        return failure.hint(why);
+    }
     let (first, rest) = fun.split_once('.').unwrap_or((fun, ""));
     if module(first) > 0 {
         let what = if rest.is_empty() { "it is a module" } else { "its module is there" };

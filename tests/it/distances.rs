@@ -240,7 +240,46 @@ $PLACE/who:
     - makedirs: True
 ",
     ),
+    (
+        "modules",
+        "
+{% set said = salt['probe.say']('a word') %}
+$PLACE/said:
+  file.managed:
+    - contents: '{{ said }} {{ 'probe.none' in salt }}'
+    - makedirs: True
+touched:
+  module.run:
+    - probe.touch:
+      - $PLACE/touched
+fails:
+  module.run:
+    - probe.fail: []
+asked:
+  test.nop:
+    - unless: [{fun: probe.say, args: [x]}]
+slot:
+  test.show_notification:
+    - text: __slot__:salt:probe.say(slot)
+",
+    ),
 ];
+
+/// A module in shell: what it says depends on its arguments, pillar and grains, which come on its standard input.
+const PROBE: &str = r#"#!/bin/sh
+request=$(cat)
+case $request in
+    *'"describe":true'*)
+        echo '{"functions": {"say": {"reads": true, "pillar": true}, "touch": {}, "fail": {}}}' ;;
+    *'"fun":"say","args":["'*'"pillar":{"name":"world"'*)
+        word=${request#*'"args":["'}
+        echo "{\"result\": \"${word%%\"*} of $# arguments in $(pwd)\"}" ;;
+    *'"fun":"touch","args":["'*)
+        path=${request#*'"args":["'}
+        : > "${path%%\"*}" && echo '{"result": "touched"}' ;;
+    *) echo 'it cannot be helped' >&2; exit 3 ;;
+esac
+"#;
 
 /// What changes the system: only ever done on throw-away hosts.
 const ON_HOSTS: &[(&str, &str)] = &[
@@ -366,6 +405,9 @@ fn results_are_equal_at_all_distances() {
             all.extend(words);
             let ssh = lab.ssh(&tree, &lab.roster(1), &all);
             let call_result = result(&call);
+            // Equal, and not equally broken.
+            let slot = "slot of 0 arguments in /";
+            assert_eq!(call_result.contains(slot), *name == "modules", "{name}, {words:?}: {call_result}");
             assert_eq!(call_result, result(&pipe), "{name}, {words:?}: call and pipe differ");
             assert_eq!(call_result, result(&ssh), "{name}, {words:?}: call and SSH differ");
             assert_eq!((call.code, call.code), (pipe.code, ssh.code), "{name}, {words:?}: exit codes differ");
@@ -395,6 +437,7 @@ fn tree(sls: &str) -> Tree {
     tree.file("salt/t/list.jinja", "{{ accumulator['accumulated'] | join(',') }}\n");
     tree.file("salt/m/defaults.yaml", "one:\n  path: /none\n  mode: '0600'\n  lines: [a, b]\n");
     tree.file("salt/m/macros.jinja", MACROS);
+    tree.program("salt/_modules/probe", PROBE);
     tree.file("pillar/top.sls", "base:\n  '*':\n    - p\n    - q\n");
     tree.file("pillar/p.sls", "name: world\nover: {lines: [z]}\n");
     tree.file("pillar/q.sls", &format!("over: {{path: {PLACE}/data/x}}\n"));

@@ -8,6 +8,7 @@ mod documents;
 mod fire;
 mod fleet;
 mod gpg;
+mod mistakes;
 mod postgres;
 mod secrets;
 mod support;

@@ -36,6 +36,14 @@ impl Tree {
         self
     }
 
+    /// Writes a file with the run bit.
+    pub fn program(&self, name: &str, text: &str) -> &Self {
+        use std::os::unix::fs::PermissionsExt;
+        self.file(name, text);
+        std::fs::set_permissions(self.path().join(name), std::fs::Permissions::from_mode(0o755)).expect("a mode");
+        self
+    }
+
     /// Prepares the program with the tree's configuration.
     pub fn corpus(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_corpus"));

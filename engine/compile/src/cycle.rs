@@ -96,11 +96,12 @@ fn tell(cx: &Cx, dag: &Dag, drafts: &[Draft], cycle: &[Edge]) -> Diagnostic {
         if i < SHOWN {
             let _ = write!(path, "{}{} -{}-> ", dependent.low.id, shown_place(&place), kind.word());
             let word = dependent.requisites.iter().find(|(word, ..)| **word == *kind.word());
-            let at = word.map_or(dependent.at, |(_, at, _)| *at);
+            let target = word.and_then(|(.., items)| items.iter().find(|item| names(&item.value, first)));
+            let at = target.map(|item| item.at).or(word.map(|(_, at, _)| *at)).unwrap_or(dependent.at);
             let span = if at.pos.line == 0 { place } else { cx.span(at) };
             if span.line > 0 {
                 let label = format!("`{}` waits for `{}`", dependent.low.id, first.low.id);
-                diagnostic = diagnostic.at(span, label).len(kind.word().len());
+                diagnostic = diagnostic.at(span, label);
             }
         } else if i == SHOWN {
             let _ = write!(path, "… {} more … -> ", edges.len() - SHOWN);
@@ -110,6 +111,15 @@ fn tell(cx: &Cx, dag: &Dag, drafts: &[Draft], cycle: &[Edge]) -> Diagnostic {
         path.push_str(&dependent.low.id);
     }
     diagnostic.hint(format!("the cycle is {path}: take one of these requisites away"))
+}
+
+/// Tells whether a requisite's target is this state.
+fn names(target: &Value, draft: &Draft) -> bool {
+    let named = |name: &Value| py(name) == *draft.low.id || *name == draft.low.name;
+    match target {
+        Value::Map(map) => map.values().any(named),
+        name => named(name),
+    }
 }
 
 fn shown_place(span: &corpus_core::Span) -> String {

@@ -69,7 +69,7 @@ pub(crate) fn reconcile(cx: &mut Cx, high: &mut High, extends: Vec<Extend>, stri
         if high.ids.get(&id).is_none_or(|body| body.decl(&first.state).is_none()) {
             let found = names.find(high, &id, &first.state, strict);
             let [(by_name, _)] = found.as_slice() else {
-                unknown(cx, high, &extend, first, found.len());
+                unknown(cx, high, &extend, first, found.len(), strict);
                 continue;
             };
             id = by_name.clone();
@@ -97,7 +97,7 @@ pub(crate) fn reconcile(cx: &mut Cx, high: &mut High, extends: Vec<Extend>, stri
                     }
                 }
                 // The verifier speaks of what is not a list.
-                (Some(own), decl) if matches!(own.run, Run::List(_)) => own.run = decl.run,
+                (Some(own), decl) if matches!(own.run, Run::List(_)) => (own.run, own.at) = (decl.run, decl.at),
                 _ => {}
             }
         }
@@ -137,7 +137,7 @@ fn merge(own: &mut Vec<Arg>, arg: Arg) {
     }
 }
 
-fn unknown(cx: &mut Cx, high: &High, extend: &Extend, decl: &Decl, found: usize) {
+fn unknown(cx: &mut Cx, high: &High, extend: &Extend, decl: &Decl, found: usize, strict: bool) {
     // What is missing may be in a file that could not be read.
     let id = py(&extend.id);
     if cx.incomplete || cx.broken.contains(&id) {
@@ -157,7 +157,9 @@ fn unknown(cx: &mut Cx, high: &High, extend: &Extend, decl: &Decl, found: usize)
         None if found > 1 => Some(format!("{found} states have an argument `{id}`: use the ID of the one you mean")),
         None => nearest_id(high, &id),
     };
-    let at = if decl.at.file == 0 { extend.body.at } else { decl.at };
+    // Of an `extend` it is the ID; of a `require_in`, where that stands.
+    let by_id = !strict && !high.ids.contains_key(&extend.id);
+    let at = if decl.at.file == 0 || by_id { extend.body.at } else { decl.at };
     let diagnostic = cx.diagnostic(message, at).maybe_hint(hint);
     cx.errors.push(diagnostic);
 }

@@ -35,7 +35,9 @@ impl<'c, 'a> Renderer<'c, 'a> {
                 if !self.has_env(&env) {
                     let message = format!("No matching salt environment for environment '{env}' found");
                     let hint = did_you_mean(&env, self.envs.iter().map(String::as_str));
-                    let diagnostic = self.cx.diagnostic(message, At::default()).maybe_hint(hint);
+                    let mut diagnostic = self.cx.diagnostic(message, At::default()).maybe_hint(hint);
+                    let named = self.cx.opts.named_at.iter().find(|(known, name, _)| **known == *env && name.is_empty());
+                    diagnostic.labels = named.map(|(.., label)| label.clone()).into_iter().collect();
                     self.cx.errors.push(diagnostic);
                     self.cx.incomplete = true;
                     continue;

@@ -64,7 +64,7 @@ pub struct TopMatches {
 /// A target with the place of its declaration and what follows it.
 type Section = IndexMap<String, (At, Node, u32)>;
 /// Sections by environment.
-type Top = IndexMap<String, Section>;
+type Top = IndexMap<String, (At, Section)>;
 
 /// Reads the top files and asks the matcher about each target: the expression and its kind (`compound` if none is
 /// given, else `glob`, `grain`, `pillar`, `list`…), which it may find malformed.
@@ -80,7 +80,7 @@ pub fn top_matches(
     let top = merge(&mut cx, opts, &tops);
     verify(&mut cx, &top);
     let mut matches = Found::new();
-    for (env, section) in &top {
+    for (env, (_, section)) in &top {
         if opts.saltenv.as_ref().is_some_and(|only| only != env) {
             continue;
         }
@@ -90,7 +90,7 @@ pub fn top_matches(
     }
     if cx.errors.is_empty() {
         let warnings = std::mem::take(&mut cx.warnings);
-        let places = places(&cx, &matches);
+        let places = places(&cx, &top, &matches);
         let names =
             |(env, names): (String, Vec<(String, At)>)| (env, names.into_iter().map(|(name, _)| name).collect());
         let matches = matches.into_iter().map(names).collect();
@@ -104,15 +104,17 @@ pub fn top_matches(
 /// SLS names by environment, each with its place.
 type Found = IndexMap<String, Vec<(String, At)>>;
 
-/// Makes a label for each name that the tree has not.
-fn places(cx: &Cx, found: &Found) -> Vec<(String, String, Label)> {
-    let mut places = vec![];
+/// Makes a label for each environment (with an empty name) and each name that the tree has not.
+fn places(cx: &Cx, top: &Top, found: &Found) -> Vec<(String, String, Label)> {
+    let label = |at: At| cx.finished(vec![cx.diagnostic("", at)]).into_iter().flat_map(|shown| shown.labels).next();
+    let envs = cx.loader.envs();
+    let unknown = top.iter().filter(|(env, _)| !envs.contains(env));
+    let mut places: Vec<(String, String, Label)> =
+        unknown.filter_map(|(env, (at, _))| Some((env.clone(), String::new(), label(*at)?))).collect();
     for (env, names) in found {
         let known: HashSet<String> = cx.loader.list(env).into_iter().collect();
         for (name, at) in names.iter().filter(|(name, _)| !known.contains(name)) {
-            let shown = cx.finished(vec![cx.diagnostic("", *at)]);
-            let label = shown.into_iter().flat_map(|shown| shown.labels).next();
-            places.extend(label.map(|label| (env.clone(), name.clone(), label)));
+            places.extend(label(*at).map(|label| (env.clone(), name.clone(), label)));
         }
     }
     places
@@ -243,7 +245,7 @@ fn sections(cx: &mut Cx, file: u32, node: &Node, wanted: &dyn Fn(&str) -> bool, 
             }
             continue;
         };
-        let section = top.entry(env.to_owned()).or_default();
+        let (_, section) = top.entry(env.to_owned()).or_insert_with(|| (at, Section::new()));
         for (target, data) in targets {
             let at = At { file, pos: target.pos };
             let target = py(&target.to_value());
@@ -270,7 +272,7 @@ fn join_states(known: &mut Node, more: &Node) {
 }
 
 fn verify(cx: &mut Cx, top: &Top) {
-    for (env, section) in top {
+    for (env, (_, section)) in top {
         for (target, (at, data, file)) in section {
             let Some(items) = data.as_seq() else {
                 let message = format!(

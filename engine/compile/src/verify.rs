@@ -75,7 +75,10 @@ fn verify_decl(cx: &mut Cx, id: &Value, body: &Body, decl: &Decl) {
                     cx.errors.push(diagnostic);
                 }
                 funs.push(fun);
-                last = *at;
+                // The one of `module.function` is seldom the one too many.
+                if at.pos != decl.at.pos {
+                    last = *at;
+                }
             }
             Arg::Pairs(at, pairs) => verify_pairs(cx, &id, sls, *at, pairs),
             Arg::Other(at, value) => {
@@ -99,7 +102,11 @@ fn verify_decl(cx: &mut Cx, id: &Value, body: &Body, decl: &Decl) {
                 "Too many functions declared in state '{id}' in SLS '{sls}'. Please choose one of the following: {}",
                 several.join(", ")
             );
-            let hint = "leave one, and give the other an ID of its own";
+            let colon = several.iter().find_map(|fun| fun.split_once(':'));
+            let hint = match colon {
+                Some((word, _)) => format!("a space is missing after `{word}:`"),
+                None => "leave one, and give the other an ID of its own".to_owned(),
+            };
             let diagnostic = cx.diagnostic(message, last).hint(hint);
             cx.errors.push(diagnostic);
         }

@@ -79,6 +79,10 @@ pub trait Caller: Send + Sync {
     fn has(&self, fun: &str) -> bool;
     /// Returns all function names, sorted.
     fn names(&self) -> Vec<String>;
+    /// Tells whether a function that the registry does not have may change the machine.
+    fn may_write(&self, _fun: &str) -> bool {
+        false
+    }
     /// Says why a function is not there and what to do, where more is known than that.
     fn explain(&self, _fun: &str) -> Option<String> {
         None

@@ -33,15 +33,20 @@ impl Caller for TemplateCaller {
     }
 
     fn has(&self, fun: &str) -> bool {
-        self.session.corpus.knows(fun)
+        let corpus = &self.session.corpus;
+        corpus.registry.function(fun).is_some() || functions::find(fun).is_some() || self.session.has_function(fun)
     }
 
     fn names(&self) -> Vec<String> {
-        self.session.corpus.function_names()
+        let mut names = self.session.corpus.function_names();
+        // A minion that cannot be asked is told of by the call.
+        names.extend(self.session.module_functions().into_iter().flatten().map(|(name, ..)| name));
+        names.sort();
+        names
     }
 
     fn explain(&self, fun: &str) -> Option<String> {
-        crate::python::explain(self.session.corpus.engine.roots(), fun)
+        self.session.corpus.explain(fun)
     }
 }
 
@@ -58,6 +63,10 @@ impl TemplateCaller {
                 let answer = self.session.minion.call(call);
                 answer.map_err(|error| ExecError::Failed(error.to_string()))?
             }
+            None if self.session.corpus.has_module(&call.fun) => {
+                self.machine.fetch_add(1, Ordering::Relaxed);
+                self.session.call_module(call, &self.data).map(|answered| answered.value)
+            }
             None => Err(not_found(&self.session.corpus, &call.fun)),
         }
     }
@@ -65,7 +74,7 @@ impl TemplateCaller {
 
 /// Makes Salt's "not available", with the nearest name.
 pub fn not_found(corpus: &crate::Corpus, fun: &str) -> ExecError {
-    if let Some(why) = crate::python::explain(corpus.engine.roots(), fun) {
+    if let Some(why) = corpus.explain(fun) {
         return ExecError::Failed(format!("'{fun}' is not available: {why}"));
     }
     let names = corpus.function_names();

@@ -10,6 +10,7 @@ mod fleet;
 pub mod functions;
 mod gpg;
 mod loader;
+mod modules;
 mod python;
 mod secrets;
 mod session;
@@ -25,6 +26,7 @@ pub use session::Session;
 use corpus_core::{Diagnostic, Registry};
 use corpus_render::{Engine, FileRoots};
 use fileserver::FileServer;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -43,6 +45,8 @@ pub struct Corpus {
     /// Pillar tree.
     pub pillar_engine: Engine,
     files: FileServer,
+    /// Executable modules of the state tree, by name.
+    modules: BTreeMap<String, modules::Found>,
     /// Set when the call is to end early: no host is begun, and each run stops after the state at hand.
     pub interrupt: Arc<AtomicBool>,
 }
@@ -54,7 +58,9 @@ impl Corpus {
         let engine = Engine::decrypting(FileRoots::new(config.file_roots.clone()), gpg.clone());
         let pillar_engine = Engine::decrypting(FileRoots::new(config.pillar_roots.clone()), gpg);
         let files = FileServer::new(config.cache_dir.clone());
+        let modules = modules::find(engine.roots());
         Ok(Arc::new(Self {
+            modules,
             registry: corpus_minion::registry(),
             engine,
             pillar_engine,
@@ -71,12 +77,20 @@ impl Corpus {
 
     /// Tells whether a function exists, here or on minions.
     pub fn knows(&self, fun: &str) -> bool {
-        self.registry.function(fun).is_some() || functions::find(fun).is_some() || self.is_runner(fun)
+        self.registry.function(fun).is_some()
+            || functions::find(fun).is_some()
+            || self.is_runner(fun)
+            || self.has_module(fun)
     }
 
     /// Tells whether a name is a state function.
     pub fn is_state(&self, fun: &str) -> bool {
         self.registry.state(fun).is_some()
+    }
+
+    /// Says why a function is not there, if the tree has a file that would bring it.
+    pub fn explain(&self, fun: &str) -> Option<String> {
+        python::explain(self.engine.roots(), fun).or_else(|| modules::explain(self, fun))
     }
 
     /// Returns all function names, sorted.

@@ -9,8 +9,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// What to do instead, for all of them.
-const WAY_OUT: &str = "corpus runs no Python: put the value into pillar or grains, or declare it with the states and \
-                       functions that `corpus sys.list_functions` and `sys.list_state_functions` name";
+const WAY_OUT: &str = "corpus runs no Python: make it an executable module, `_modules/NAME` with the run bit, which \
+                       answers in JSON (docs/guide/modules.md), or put the value into pillar or grains";
+/// What to do instead of a state in Python.
+const STATE_WAY_OUT: &str = "corpus runs no Python: declare it with the states that `corpus sys.list_state_functions` \
+                             names, or call an executable module by `module.run` (docs/guide/modules.md)";
 
 /// Finds the Python file that gives a module its name, by its file name or its `__virtualname__`.
 pub fn find(roots: &FileRoots, folder: &str, module: &str) -> Option<PathBuf> {
@@ -53,7 +56,7 @@ pub fn warnings(roots: &FileRoots, low: &LowState, registry: &Registry, loader: 
         .filter_map(|chunk| {
             let file = find(roots, "_states", &chunk.state)?;
             let message = format!("the states `{}.*` are written in Python ({})", chunk.state, file.display());
-            Some(Diagnostic::warning(message).at(loader.relocate(&chunk.span), "").hint(WAY_OUT))
+            Some(Diagnostic::warning(message).at(loader.relocate(&chunk.span), "").hint(STATE_WAY_OUT))
         })
         .collect();
     warnings.extend(files(roots, "_grains").iter().map(|file| {

@@ -4,7 +4,7 @@ use crate::diagnose::{Failure, Kind};
 use crate::fileserver::lock;
 use crate::timings::Timings;
 use crate::{Corpus, TemplateCaller, config};
-use corpus_core::{Data, Diagnostic, Map, Severity, Value, secret};
+use corpus_core::{Data, Diagnostic, Map, ModuleInfo, Severity, Value, secret};
 use corpus_pillar::{EngineRenderer, PillarRequest, PillarResult};
 use corpus_wire::Minion;
 use std::path::PathBuf;
@@ -31,6 +31,10 @@ pub struct Session {
     pub timings: Timings,
     /// A dry run is under way: what templates would write is told, not written.
     pub dry: AtomicBool,
+    /// What the executable modules of the tree have on the minion, once it was asked.
+    pub synced: Mutex<Option<Arc<Vec<ModuleInfo>>>>,
+    /// The data that the minion was given last, and whether for a dry run.
+    pub told: Mutex<Option<(Arc<Data>, bool)>>,
 }
 
 impl Session {
@@ -50,6 +54,8 @@ impl Session {
             warnings: Mutex::default(),
             retcode: AtomicI32::default(),
             dry: AtomicBool::default(),
+            synced: Mutex::default(),
+            told: Mutex::default(),
         }
     }
 

@@ -7,12 +7,14 @@ mod foresee;
 mod journal;
 mod local;
 mod lock;
+mod modules;
 
 pub use caller::LocalCaller;
 pub use corpus_wire::build;
 pub use disk::private_dir;
 pub use foresee::foresee;
 pub use local::{Local, LocalOptions};
+pub use modules::Modules;
 
 use corpus_core::Registry;
 

@@ -3,9 +3,10 @@
 use crate::caller::LocalCaller;
 use crate::journal::{self, Journal, Journaled};
 use crate::lock::{self, RunLock};
+use crate::modules::Modules;
 use crate::{disk, registry};
 use corpus_core::secret::{self, Masked};
-use corpus_core::{Act, Call, Caller, Data, Event, ExecError, Map, Registry, RunReport};
+use corpus_core::{Act, Call, Data, Event, ExecError, Map, ModuleFile, ModuleInfo, Registry, RunReport, Value};
 use corpus_exec::{real::Real, retcode};
 use corpus_run::Runner;
 use corpus_wire::{Answered, Hello, Minion, PROTOCOL, RunRequest, Upstream, WireError};
@@ -41,6 +42,7 @@ impl LocalOptions {
 pub struct Local {
     options: LocalOptions,
     registry: Registry,
+    modules: Modules,
     host: Box<dyn Act>,
     data: RwLock<Data>,
 }
@@ -53,7 +55,7 @@ impl Local {
 
     /// Makes the minion with other functions, or another machine.
     pub fn with(options: LocalOptions, registry: Registry, host: Box<dyn Act>) -> Self {
-        Self { options, registry, host, data: RwLock::default() }
+        Self { modules: Modules::new(&options.cache), options, registry, host, data: RwLock::default() }
     }
 
     /// Returns the functions that it has.
@@ -99,11 +101,18 @@ impl Minion for Local {
         Ok(self.registry.all_exec().map(|def| def.name.to_owned()).collect())
     }
 
+    fn sync(&self, modules: &[ModuleFile], up: &dyn Upstream) -> Result<Vec<ModuleInfo>, WireError> {
+        Ok(self.modules.sync(modules, up, &*self.host))
+    }
+
     fn answer(&self, call: &Call) -> Result<Result<Answered, ExecError>, WireError> {
         let data = self.data();
         retcode::take();
-        let value = LocalCaller { registry: &self.registry, host: &*self.host, data: &data, master: None }.call(call);
-        Ok(value.map(|value| Answered { value, retcode: retcode::take() }))
+        let test = data.opts.get("test").is_some_and(Value::truthy);
+        let (registry, modules, host) = (&self.registry, &self.modules, &*self.host);
+        let caller = LocalCaller { registry, modules, host, data: &data, master: None, test };
+        let value = caller.call_told(call);
+        Ok(value.map(|(value, log)| Answered { value, retcode: retcode::take(), log }))
     }
 
     fn run(&self, request: &RunRequest, up: &dyn Upstream) -> Result<RunReport, WireError> {
@@ -114,7 +123,14 @@ impl Minion for Local {
         let data = self.data();
         let journal = Journal::new(&self.options.journal(), &options.jid);
         let host = Journaled { host: &*self.host, journal: &journal };
-        let caller = LocalCaller { registry: &self.registry, host: &host, data: &data, master: Some(up) };
+        let caller = LocalCaller {
+            registry: &self.registry,
+            modules: &self.modules,
+            host: &host,
+            data: &data,
+            master: Some(up),
+            test: options.test,
+        };
         let events = |event: Event| {
             let event = event.masked();
             journal.note(&event);

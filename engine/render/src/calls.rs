@@ -142,6 +142,7 @@ impl Vm<'_> {
         let path = show::text(&path);
         let path = self.placed(path, from.at)?;
         let template = self.load(&path, from.at).map_err(|fail| self.with_nearest(fail, &path))?;
+        self.loaded = Some(template.clone());
         if !context && let Some(module) = self.modules.get(&template.file) {
             return Ok(module.clone());
         }
@@ -151,6 +152,8 @@ impl Vm<'_> {
         let text = self.capture(|vm| {
             vm.within(template.clone(), from.at, "imported here", |vm| vm.stmts(&body.body, &inner).map(|_| ()))
         })?;
+        // It may have imported others itself.
+        self.loaded = Some(template.clone());
         let module = Val::obj(Obj::Module(Module { name: template.file.clone(), scope: inner, text: text.into() }));
         if !context {
             self.modules.insert(template.file.clone(), module.clone());

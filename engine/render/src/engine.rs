@@ -6,7 +6,7 @@ use crate::fail::{Fail, Kind, R};
 use crate::files::FileRoots;
 use crate::tree::{Sym, Template};
 use crate::value::{Obj, Scope, Val};
-use crate::{blocks, lower, pipe};
+use crate::{blocks, lower, pipe, unclosed};
 use corpus_core::exec::{Caller, Data};
 use corpus_core::{Diagnostic, Map};
 use std::collections::HashMap;
@@ -259,9 +259,30 @@ pub(crate) fn syntax_fail(error: lower::SyntaxError) -> Box<Fail> {
     let block = blocks::at_fault(&error.template.source, &error.message, at);
     let template = Arc::new(error.template);
     let message = block.as_ref().map_or(error.message, |block| block.message.clone());
-    let mut fail = Fail::new(Kind::Syntax, format!("{message}; line {line}")).place(&template, at);
-    if let Some((start, tag)) = block.and_then(|block| block.open) {
-        fail.chain.push((template, start, format!("this `{tag}` is still open")));
+    let ended = message.starts_with("Unexpected end of template");
+    let fail = Fail::new(Kind::Syntax, format!("{message}; line {line}"));
+    match block.and_then(|block| block.open) {
+        // Where a template ends, nothing can be done about it.
+        Some((start, tag)) if ended => {
+            let mut fail = fail.place(&template, start);
+            fail.label = format!("this `{tag}` is never closed");
+            fail
+        }
+        Some((start, tag)) => {
+            let mut fail = fail.place(&template, at);
+            fail.chain.push((template, start, format!("this `{tag}` is still open")));
+            fail
+        }
+        None => match unclosed::find(&template.source, at) {
+            Some((start, label)) => {
+                let mut fail = fail.place(&template, start);
+                fail.label = label;
+                if template.pos(start).line != line && template.line(line).is_some_and(|text| !text.trim().is_empty()) {
+                    fail.chain.push((template, at, "the parser gave up here".to_owned()));
+                }
+                fail
+            }
+            None => fail.place(&template, at),
+        },
     }
-    fail
 }

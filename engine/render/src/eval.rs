@@ -66,6 +66,8 @@ pub struct Vm<'e> {
     pub(crate) modules: HashMap<Arc<str>, Val>,
     /// The versions of each block, the most derived first.
     blocks: HashMap<Arc<str>, Vec<BlockBody>>,
+    /// The file that was imported last.
+    pub(crate) loaded: Option<Arc<Template>>,
     parent: Option<Arc<Template>>,
     operands: Vec<Val>,
     depth: usize,
@@ -87,6 +89,7 @@ impl<'e> Vm<'e> {
             template,
             modules: HashMap::new(),
             blocks: HashMap::new(),
+            loaded: None,
             parent: None,
             operands: vec![],
             depth: 0,
@@ -157,7 +160,8 @@ impl<'e> Vm<'e> {
                 let text = self.capture(|vm| vm.stmts(body, &inner).map(|_| ()))?;
                 let mut value = Val::Str(text.into());
                 if let Some(filter) = filter {
-                    value = self.filtered(filter, value, scope)?;
+                    let text = value.clone();
+                    value = self.filtered(filter, value, scope).map_err(|fail| self.in_block(fail, filter, &text, *at))?;
                 }
                 let done = self.assign(target, value, scope);
                 self.placed(done, *at)?;
@@ -246,6 +250,7 @@ impl<'e> Vm<'e> {
                     Load::Text => "load_text",
                 };
                 let value = filters::call(self, filter, &text, &Args::default());
+                let value = value.map_err(|fail| self.in_data(fail, *load, &text, from));
                 let value = self.placed(value, from.at)?;
                 scope.set(*target, value);
             }
@@ -269,6 +274,27 @@ impl<'e> Vm<'e> {
             Stmt::Continue => return Ok(Flow::Continue),
         }
         Ok(Flow::Next)
+    }
+
+    /// Leads an error of loaded data to the file that was imported.
+    fn in_data(&self, fail: Box<Fail>, load: Load, text: &Val, from: &Expr) -> Box<Fail> {
+        let (Val::Str(text), Some(file)) = (text, self.loaded.as_ref()) else { return fail };
+        let mut fail = crate::data::blame(fail, load, text, file, 0);
+        if fail.at.is_some() {
+            fail.chain.push((self.template.clone(), from.at, "imported here".to_owned()));
+        }
+        fail
+    }
+
+    /// Leads an error of `load_yaml` and its kin to the line within the block.
+    fn in_block(&self, fail: Box<Fail>, filter: &Expr, text: &Val, at: u32) -> Box<Fail> {
+        let load = match &filter.kind {
+            ExprKind::Filter(None, name, _) if &**name == "load_yaml" => Load::Yaml,
+            ExprKind::Filter(None, name, _) if &**name == "load_json" => Load::Json,
+            _ => return fail,
+        };
+        let Val::Str(text) = text else { return fail };
+        crate::data::blame(fail, load, text, &self.template, at)
     }
 
     fn block(&mut self, name: &Arc<str>, up: usize, scope: &Rc<Scope>, at: u32) -> R<()> {

@@ -6,6 +6,7 @@ mod args;
 mod blocks;
 mod calls;
 mod checks;
+mod data;
 mod decrypt;
 mod engine;
 mod eval;
@@ -21,6 +22,7 @@ mod pipe;
 mod show;
 mod source;
 mod tree;
+mod unclosed;
 mod value;
 pub mod yaml;
 

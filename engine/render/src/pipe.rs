@@ -212,9 +212,14 @@ fn yaml_error(rendered: &RenderedSls, head: &str, error: &yaml::YamlError) -> Di
         tab if tab == "Illegal tab character" => tab,
         _ => error.message.clone(),
     };
-    let mut diagnostic = data_error(rendered, head, error.place(&rendered.text), &message, &error.hints);
+    let place = error.place(&rendered.text);
+    let mut diagnostic = data_error(rendered, head, place, &message, &error.hints);
+    let gave_up = rendered.locate(error.pos);
+    if place.line != error.pos.line && rendered.source_line(&gave_up.file, gave_up.line).is_some() {
+        diagnostic = diagnostic.at(gave_up, "the reader gave up here");
+    }
     // `while parsing …` only names the construct around; where a key stood first is news.
-    for (pos, text) in error.related.iter().filter(|(_, text)| !text.starts_with("while ")) {
+    for (pos, text) in error.related.iter().filter(|(pos, text)| *pos != place && !text.starts_with("while ")) {
         diagnostic = diagnostic.at(rendered.locate(*pos), text.clone());
     }
     diagnostic.with_excerpts(&|file, line| rendered.source_line(file, line))

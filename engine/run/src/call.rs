@@ -238,8 +238,10 @@ impl<'a> Ground<'a> {
 
     /// Tells whether a slot calls something that may change the machine.
     fn writes(&self, args: &Map) -> bool {
-        let write =
-            |fun: &String| self.runner.registry.function(fun).is_some_and(|def| matches!(def.run, ExecFn::Write(_)));
+        let write = |fun: &String| match self.runner.registry.function(fun) {
+            Some(def) => matches!(def.run, ExecFn::Write(_)),
+            None => self.runner.caller.may_write(fun),
+        };
         slots::functions(args).iter().any(write)
     }
 }

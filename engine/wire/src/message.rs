@@ -3,7 +3,8 @@
 use crate::minion::{Answered, Busy, Hello, RunRequest};
 use corpus_core::source::TreeEntry;
 use corpus_core::{
-    Call, ChunkReport, Data, Event, ExecError, FileRef, FileRequest, Map, RunReport, SourceError, Value,
+    Call, ChunkReport, Data, Event, ExecError, FileRef, FileRequest, Map, ModuleFile, ModuleInfo, RunReport,
+    SourceError, Value,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -37,6 +38,8 @@ pub(crate) enum Down {
 pub(crate) enum Op {
     Grains,
     Functions,
+    /// Take in these modules; the answer may ask for their contents.
+    Sync(Vec<ModuleFile>),
     Call(Call),
     Run(Box<RunRequest>),
     Collect(String),
@@ -80,6 +83,7 @@ pub(crate) enum Up {
 pub(crate) enum Reply {
     Grains(Map),
     Functions(Vec<String>),
+    Synced(Vec<ModuleInfo>),
     Call(Result<Answered, ExecError>),
     Run { jid: String, test: bool, chunks: Vec<Piece> },
     Collect(Option<RunReport>),

@@ -3,7 +3,7 @@
 
 use crate::WireError;
 use corpus_core::{Call, Data, Event, ExecError, FileRef, FileRequest, LowState, Map, RunOptions, RunReport, Source};
-use corpus_core::{SourceError, Value};
+use corpus_core::{ModuleFile, ModuleInfo, SourceError, Value};
 use serde::{Deserialize, Serialize};
 use std::io::Read;
 use std::sync::Arc;
@@ -18,6 +18,8 @@ pub trait Minion: Send + Sync {
     fn set_data(&self, data: &Data) -> Result<(), WireError>;
     /// Names the execution functions that the minion answers, sorted.
     fn functions(&self) -> Result<Vec<String>, WireError>;
+    /// Takes in the executable modules of the state tree, in place of those it had, and says what each can do.
+    fn sync(&self, modules: &[ModuleFile], up: &dyn Upstream) -> Result<Vec<ModuleInfo>, WireError>;
     /// Calls an execution function. Works from within [`Upstream`] too, while a run waits for its answer.
     fn answer(&self, call: &Call) -> Result<Result<Answered, ExecError>, WireError>;
     /// Calls an execution function of which only the value counts.
@@ -42,11 +44,13 @@ pub struct Answered {
     pub value: Value,
     /// The exit status of the command that the function ran, 0 if it ran none: Salt's `retcode`.
     pub retcode: i32,
+    /// What an executable module wrote to its standard error.
+    pub log: String,
 }
 
 impl From<Value> for Answered {
     fn from(value: Value) -> Self {
-        Self { value, retcode: 0 }
+        Self { value, retcode: 0, log: String::new() }
     }
 }
 

@@ -6,7 +6,9 @@ use crate::error::{At, Progress, WireError};
 use crate::frame::{self, CHUNK, Frame, Sender};
 use crate::message::{self, Answer, Down, Op, Question, Reply, Up, WireData};
 use crate::minion::{Answered, Hello, Minion, RunRequest, Upstream};
-use corpus_core::{Call, ChunkReport, Data, Event, ExecError, FileRef, Map, RunReport, SourceError};
+use corpus_core::{
+    Call, ChunkReport, Data, Event, ExecError, FileRef, Map, ModuleFile, ModuleInfo, RunReport, SourceError,
+};
 use std::collections::HashMap;
 use std::io::{self, BufReader, Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -169,6 +171,18 @@ impl Minion for Remote {
         match self.simple(Op::Functions)? {
             Reply::Functions(names) => Ok(names),
             _ => Err(confused()),
+        }
+    }
+
+    fn sync(&self, modules: &[ModuleFile], up: &dyn Upstream) -> Result<Vec<ModuleInfo>, WireError> {
+        let pending = self.ask(Op::Sync(modules.to_vec()))?;
+        loop {
+            match pending.next(&|| false)? {
+                Some(Up::Ask { ask, question, .. }) => pending.answer(ask, question, up)?,
+                Some(Up::Reply { reply: Reply::Synced(modules), .. }) => return Ok(modules),
+                Some(Up::Reply { reply: Reply::Failed(why), .. }) => return Err(WireError::Failed(why)),
+                _ => return Err(confused()),
+            }
         }
     }
 

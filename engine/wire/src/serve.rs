@@ -160,6 +160,10 @@ impl<'a> Server<'a> {
                 Reply::Grains(grains)
             }),
             Op::Functions => self.minion.functions().map(Reply::Functions),
+            Op::Sync(modules) => {
+                let asker = Asker { server: self, id, known: HashMap::new(), sent: Mutex::default() };
+                self.minion.sync(&modules, &asker).map(Reply::Synced)
+            }
             Op::Call(call) => self.minion.answer(&call).map(Reply::Call),
             Op::Collect(jid) => self.minion.collect(&jid).map(Reply::Collect),
             Op::Run(request) => {

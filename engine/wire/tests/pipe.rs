@@ -5,8 +5,8 @@
 use corpus_core::digest::sha256;
 use corpus_core::source::{FileOrigin, TreeEntry, TreeKind};
 use corpus_core::{
-    Call, ChunkReport, Data, Event, ExecError, FileRef, FileRequest, LowChunk, LowState, Map, RunOptions, RunReport,
-    Source, SourceError, Value,
+    Call, ChunkReport, Data, Event, ExecError, FileRef, FileRequest, LowChunk, LowState, Map, ModuleFile,
+    ModuleFunction, ModuleInfo, RunOptions, RunReport, Source, SourceError, Value,
 };
 use corpus_wire::{
     Answered, Busy, Hello, Minion, PROTOCOL, Remote, RemoteOptions, RunRequest, ServeOptions, Upstream, WireError,
@@ -73,6 +73,14 @@ impl Minion for Eager {
     fn functions(&self) -> Result<Vec<String>, WireError> {
         Ok(vec!["test.ping".into()])
     }
+    fn sync(&self, modules: &[ModuleFile], up: &dyn Upstream) -> Result<Vec<ModuleInfo>, WireError> {
+        let taken = modules.iter().map(|module| {
+            let place = up.fetch(&module.file).map_err(|error| WireError::Failed(error.to_string()))?;
+            let function = ModuleFunction { doc: std::fs::read_to_string(place).unwrap(), ..Default::default() };
+            Ok(ModuleInfo { file: module.clone(), functions: Ok(vec![("doc".into(), function)]) })
+        });
+        taken.collect()
+    }
     fn answer(&self, call: &Call) -> Result<Result<Answered, ExecError>, WireError> {
         Ok(match call.fun.as_str() {
             "test.ping" => Ok(Value::from(true).into()),
@@ -82,7 +90,7 @@ impl Minion for Eager {
             }
             "test.sleep" => {
                 std::thread::sleep(Duration::from_millis(call.args[0].as_int().unwrap() as u64));
-                Ok(Answered { value: true.into(), retcode: 3 })
+                Ok(Answered { retcode: 3, ..Value::from(true).into() })
             }
             "test.panic" => panic!("at the disco"),
             other => Err(ExecError::NotFound(other.to_owned())),
@@ -368,6 +376,20 @@ fn what_is_known_or_cached_is_not_asked_for() {
 }
 
 #[test]
+fn modules_bring_their_contents_once() {
+    let (minion, first) = plain(Eager::default());
+    let master = Master::new(None);
+    let file = master.resolve(&request("_modules/roles")).unwrap();
+    let modules = [ModuleFile { name: "roles".into(), path: "_modules/roles".into(), file }];
+    let synced = first.remote.unwrap().sync(&modules, &master).unwrap();
+    let said = &synced[0].function("doc").unwrap().doc;
+    assert_eq!((said.as_bytes(), &synced[0].file), (&*content("_modules/roles"), &modules[0]));
+    let again = session(&minion, Cuts::default(), &first._cache, options());
+    again.remote.unwrap().sync(&modules, &master).unwrap();
+    assert_eq!(master.fetched.load(Ordering::Relaxed), 1);
+}
+
+#[test]
 fn a_content_that_changed_under_way_is_refused() {
     let (_minion, session) = plain(Eager::default());
     let report = session.remote.unwrap().run(&run_of(&["liar"]), &Master::new(None)).unwrap();
@@ -556,6 +578,9 @@ fn fifty_states_without_change_are_small() {
             Ok(())
         }
         fn functions(&self) -> Result<Vec<String>, WireError> {
+            Ok(vec![])
+        }
+        fn sync(&self, _: &[ModuleFile], _: &dyn Upstream) -> Result<Vec<ModuleInfo>, WireError> {
             Ok(vec![])
         }
         fn answer(&self, _: &Call) -> Result<Result<Answered, ExecError>, WireError> {

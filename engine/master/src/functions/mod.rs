@@ -63,6 +63,13 @@ pub fn answer(session: &Arc<Session>, call: &Call, events: &(dyn Fn(Event) + Syn
                 Ok(Err(error)) => Err(function(&error)),
                 Err(error) => Err(lost(&error)),
             },
+            None if session.corpus.has_module(&call.fun) => call_data(session, call).and_then(|data| {
+                let answered = session.call_module(call, &data);
+                answered.map_err(|error| function(&error)).map(|answered| {
+                    session.retcode.store(answered.retcode, Ordering::Relaxed);
+                    answered.value
+                })
+            }),
             None => Err(function(&not_found(&session.corpus, &call.fun))),
         }
     };

@@ -176,7 +176,8 @@ fn relocate(report: &mut RunReport, low: &LowState, loader: &Loader) {
     for chunk in report.chunks.iter_mut().filter(|chunk| chunk.result == Some(false)) {
         let same = |low: &&LowChunk| low.id == chunk.id && low.state == chunk.state && low.fun == chunk.fun;
         let argument = chunk.comment.split_once(": argument `").and_then(|(_, rest)| Some(rest.split_once('`')?.0));
-        if let (Some(low), Some(argument)) = (low.chunks.iter().find(same), argument) {
+        let engine = chunk.comment.contains(": the template engine `").then_some("template");
+        if let (Some(low), Some(argument)) = (low.chunks.iter().find(same), argument.or(engine)) {
             chunk.span = low.arg_span(argument).clone();
         }
         chunk.span = loader.relocate(&chunk.span);
@@ -237,7 +238,9 @@ pub(super) fn walk(
     if session.corpus.interrupted() {
         return Outcome::Failed(Failure::new(Kind::Interrupted, "interrupted before the run: nothing was done"));
     }
-    let answer = session.minion.set_data(&data).and_then(|()| session.minion.run(&request, &source));
+    // What the states call must be there before them.
+    let synced = session.modules().and_then(|_| session.tell(&data));
+    let answer = synced.and_then(|()| session.minion.run(&request, &source));
     match answer {
         Ok(report) => {
             if session.corpus.interrupted() {

@@ -2,7 +2,7 @@
 
 use super::MasterDef;
 use crate::Session;
-use corpus_core::{Call, Data, ExecError, Map, Registry, Value, suggest};
+use corpus_core::{Call, Data, ExecError, Map, Value, suggest};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -62,20 +62,29 @@ fn names(call: &Call) -> Vec<String> {
     call.args.iter().map(corpus_core::python::str).collect()
 }
 
-fn exec_docs(registry: &Registry) -> Vec<(String, String, String)> {
+/// Everything that can be called, with arguments and documentation: the tree's own modules are asked on the minion.
+fn exec_docs(session: &Arc<Session>) -> Result<Vec<(String, String, String)>, ExecError> {
+    let registry = &session.corpus.registry;
     let mut all: Vec<_> =
         registry.all_exec().map(|d| (d.name.to_owned(), d.args.to_owned(), d.doc.to_owned())).collect();
     all.extend(super::all().map(|d| (d.name.to_owned(), d.args.to_owned(), d.doc.to_owned())));
     all.extend(super::runner::RUNNERS.iter().map(|d| (d.name.to_owned(), d.args.to_owned(), d.doc.to_owned())));
     all.sort();
     all.dedup_by(|a, b| a.0 == b.0);
-    all
+    let built_in = all.len();
+    let modules = session.module_functions().map_err(ExecError::failed)?;
+    // What corpus has itself is not replaced.
+    let new = |(name, ..): &(String, String, String)| all[..built_in].binary_search_by(|own| own.0.cmp(name)).is_err();
+    let new: Vec<_> = modules.into_iter().filter(new).collect();
+    all.extend(new);
+    all.sort();
+    Ok(all)
 }
 
 fn doc(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecError> {
     let names = names(call);
     let mut found = Map::new();
-    for (name, args, doc) in exec_docs(&session.corpus.registry) {
+    for (name, args, doc) in exec_docs(session)? {
         if wanted(&names, &name) {
             found.insert(name.as_str(), format!("{name}{args}\n\n{doc}"));
         }
@@ -118,8 +127,8 @@ fn state_doc(call: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Result<Value
 
 fn list_functions(call: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Result<Value, ExecError> {
     let names = names(call);
-    let all = session.corpus.function_names();
-    Ok(all.into_iter().filter(|name| wanted(&names, name)).collect::<Vec<_>>().into())
+    let all = exec_docs(session)?.into_iter().map(|(name, ..)| name);
+    Ok(all.filter(|name| wanted(&names, name)).collect::<Vec<_>>().into())
 }
 
 fn modules<'a>(names: impl Iterator<Item = &'a str>) -> Value {
@@ -128,7 +137,7 @@ fn modules<'a>(names: impl Iterator<Item = &'a str>) -> Value {
 }
 
 fn list_modules(_: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Result<Value, ExecError> {
-    let all = session.corpus.function_names();
+    let all: Vec<String> = exec_docs(session)?.into_iter().map(|(name, ..)| name).collect();
     Ok(modules(all.iter().map(String::as_str)))
 }
 
@@ -145,7 +154,7 @@ fn list_state_modules(_: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Result
 fn argspec(call: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Result<Value, ExecError> {
     let names = names(call);
     let mut found = Map::new();
-    for (name, args, _) in exec_docs(&session.corpus.registry).into_iter().filter(|(name, ..)| wanted(&names, name)) {
+    for (name, args, _) in exec_docs(session)?.into_iter().filter(|(name, ..)| wanted(&names, name)) {
         found.insert(name, args);
     }
     Ok(found.into())

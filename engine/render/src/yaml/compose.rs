@@ -227,8 +227,8 @@ impl<'a> Composer<'a> {
                 return Ok((tag, Kind::Scalar(text)));
             }
             Tok::BlockEntry if place == Place::Entry => Kind::Seq(self.indentless()?),
-            Tok::FlowSequence => Kind::Seq(self.flow_sequence()?),
-            Tok::FlowMapping => Kind::Map(self.flow_mapping()?),
+            Tok::FlowSequence => Kind::Seq(self.flow_sequence().map_err(|error| error.within(here))?),
+            Tok::FlowMapping => Kind::Map(self.flow_mapping().map_err(|error| error.within(here))?),
             Tok::BlockSequence if block => Kind::Seq(self.block_sequence()?),
             Tok::BlockMapping if block => Kind::Map(self.block_mapping()?),
             _ if !bare => return Ok((tag.unwrap_or(Tag::Null), Kind::Scalar(Cow::Borrowed("")))),

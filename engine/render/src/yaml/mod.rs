@@ -16,6 +16,9 @@ pub use emit::{EmitOptions, Flow, emit, emit_with};
 use corpus_core::{Node, Pos};
 use std::fmt;
 
+/// A bracket that opened on an earlier line.
+const STILL_OPEN: &str = "this bracket is still open";
+
 /// Which step refused a text, as PyYAML names its errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -39,11 +42,25 @@ pub struct YamlError {
 }
 
 impl YamlError {
-    /// Returns the place to show in a text: where the reader gave up, or if that is behind the end, where what it was
-    /// reading began.
+    /// Returns the place to show in a text: where the reader gave up, or where what it was reading began, if that is
+    /// what has to be changed: a bracket or quote that is not closed, a key without a colon, an asterisk.
     pub fn place(&self, text: &str) -> Pos {
         let ended = text.lines().nth(self.pos.line.saturating_sub(1) as usize).is_none();
-        self.related.first().filter(|_| ended).map_or(self.pos, |(pos, _)| *pos)
+        let unclosed = self.message.starts_with("did not find expected ','");
+        let began = ["could not find expected ':'", "did not find expected alphabetic"];
+        let began = began.iter().any(|start| self.message.starts_with(start));
+        let begins = |(pos, _): &&(Pos, String)| ended || began || unclosed && pos.line < self.pos.line;
+        let open = self.related.iter().find(|(_, text)| text == STILL_OPEN);
+        open.or(self.related.first().filter(begins)).map_or(self.pos, |(pos, _)| *pos)
+    }
+
+    /// Notes the bracket around a place where nothing that may stand there was found, if it opened on an earlier line.
+    fn within(mut self, bracket: Pos) -> Self {
+        let told = self.related.iter().any(|(_, text)| text == STILL_OPEN);
+        if !told && self.message == "did not find expected node content" && bracket.line < self.pos.line {
+            self.related.push((bracket, STILL_OPEN.to_owned()));
+        }
+        self
     }
 
     /// Returns the words that Salt's YAML renderer gives to the error: the problem alone for mistakes of
