@@ -183,7 +183,7 @@ fn run(case: &Case, registry: &Registry) -> Result<String, String> {
             let cx = machine.cx(low, false, &accumulated, &chunks);
             text += &show::settled(&plan, &state.settle(&plan, &seen, &cx));
         }
-        if ok && def.converges && !machine.watch && !plan.failed {
+        if ok && def.converges && !machine.watch && !plan.failed && !plan.repeats {
             let again = found(false, false).map_err(|e| format!("planning again fails: {e}"))?;
             if !again.steps.is_empty() || (!again.changes.is_empty() && again.accumulate.is_none()) {
                 return Err(format!("{} did not converge; it still wants:\n{}", low.full_name(), show::plan(&again)));

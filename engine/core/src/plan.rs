@@ -98,6 +98,14 @@ pub enum Effect {
     },
 }
 
+impl Effect {
+    /// Writes a text file that keeps its owner and mode if it is there.
+    pub fn text(path: impl Into<PathBuf>, text: impl Into<Vec<u8>>) -> Self {
+        let content = Content::Bytes(text.into());
+        Self::WriteFile { path: path.into(), content, attrs: Attrs::default(), backup: None }
+    }
+}
+
 /// What an effect is going to make true, beyond what its kind says by itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Prediction {
@@ -197,6 +205,16 @@ impl Plan {
     /// Adds an effect with its predictions.
     pub fn push(&mut self, effect: Effect, predicts: Vec<Prediction>) {
         self.steps.push(Step { effect, predicts, must_succeed: true });
+    }
+
+    /// Adds a program with its predictions.
+    pub fn exec(&mut self, command: Command, predicts: Vec<Prediction>) {
+        self.push(Effect::Exec(command), predicts);
+    }
+
+    /// Adds a program that may fail: the state judges by itself.
+    pub fn attempt(&mut self, command: Command, predicts: Vec<Prediction>) {
+        self.steps.push(Step { effect: Effect::Exec(command), predicts, must_succeed: false });
     }
 
     /// Adds an entry to `changes`.

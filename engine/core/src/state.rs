@@ -38,6 +38,17 @@ impl PlanCx<'_> {
         Ok(self.source.resolve(request)?)
     }
 
+    /// Refuses to go on without a program; `package` is where Debian has it.
+    pub fn program(&self, program: &str, package: &str) -> Result<(), StateError> {
+        if self.host.which(program).is_some() {
+            return Ok(());
+        }
+        let from = if package == program { String::new() } else { format!(" (Debian has it in {package})") };
+        Err(StateError::missing(format!(
+            "{program} is not installed on this machine; install it first (`pkg.installed`){from}"
+        )))
+    }
+
     /// Brings a file of the master and reads it.
     pub fn read_source(&self, file: &FileRef) -> Result<Vec<u8>, StateError> {
         Ok(self.host.read(&self.source.fetch(file)?)?)
