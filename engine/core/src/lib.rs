@@ -27,6 +27,7 @@ pub mod state;
 pub mod suggest;
 pub mod target;
 pub mod value;
+pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use exec::{Call, Caller, Data, ExecDef, ExecError, ExecFn};

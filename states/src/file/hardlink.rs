@@ -77,6 +77,9 @@ impl State for Hardlink {
             if !self.force {
                 return Err(failed(format!("File exists where the hard link {shown} should be")));
             }
+            plan.would = format!(
+                "The file or directory {shown} is set for removal to make way for a new hard link targeting {aim}"
+            );
             plan.changes.insert("forced", "File for hard link was forcibly replaced");
             plan.push(Effect::Remove { path: path.clone() }, vec![]);
         }

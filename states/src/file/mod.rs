@@ -97,7 +97,8 @@ pub fn edit(
         return Ok(Plan::default());
     }
     let real = file::real_path(cx.host, path)?;
-    let shown = if show { diff::unified(&old.text, new) } else { HIDDEN.into() };
+    // Salt: an edit that is not shown is `True`.
+    let shown = if show { Value::from(diff::unified(&old.text, new)) } else { true.into() };
     let content = Content::Bytes(old.bytes(new));
     Ok(Plan::default().change("diff", shown).step(Effect::WriteFile {
         path: real,

@@ -204,10 +204,10 @@ impl Serialize {
             call.kwargs.insert("default_flow_style", false);
         }
         call.kwargs.0.extend(options.0);
-        let text = cx.caller.call(&call).map_err(|error| {
+        let text = cx.caller.call(&call).map_err(|_| {
             failed(format!(
                 "The {form} serializer could not be found. It either does not exist or its prerequisites are not \
-                 installed. ({error})"
+                 installed."
             ))
         })?;
         let text = python::str(&text);

@@ -16,7 +16,8 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 pub struct Tidied {
     name: String,
-    /// How many days old a file must be; only 0, any age, is built.
+    /// How many days old a file must be. Salt: or large enough, so that it has no effect without `size`; where it
+    /// has one, it is not built.
     #[serde(default)]
     age: i64,
     /// Regular expressions that a name must match from its start, one of them.
@@ -31,12 +32,55 @@ pub struct Tidied {
     /// Removes links that match, too.
     #[serde(default = "shared::yes")]
     rmlinks: bool,
-    /// How many bytes a file must have; only 0, any size, is built.
+    /// How many bytes a file must have, at least; `k`, `m`, `g`, `t` multiply.
     #[serde(default)]
     size: Value,
     /// Compares the whole path, not the name.
     #[serde(default)]
     full_path_match: bool,
+    /// Whether `age` or `size` is enough (`OR`), or both must be met (`AND`).
+    age_size_logical_operator: Option<String>,
+    /// Looks at `age` or at `size` alone.
+    age_size_only: Option<String>,
+    /// Which time is compared with `age`; not built, as `age` is not.
+    time_comparison: Option<Value>,
+}
+
+impl Tidied {
+    /// Returns how many bytes a file must have.
+    fn least(&self) -> Result<u64, StateError> {
+        let size = self.bytes()?;
+        let both = self.age_size_logical_operator.as_deref().is_some_and(|word| word.eq_ignore_ascii_case("and"));
+        let decided = match self.age_size_only.as_deref() {
+            Some("age") => Some(0).filter(|_| self.age == 0),
+            Some("size") => Some(size),
+            _ if both => Some(size).filter(|_| self.age == 0),
+            // One of them is enough, and each file has 0 bytes and 0 days.
+            _ => Some(0).filter(|_| size == 0 || self.age == 0),
+        };
+        decided.ok_or_else(|| failed("file.tidied: `age` is not built; remove it, or use cmd.run with find"))
+    }
+
+    /// Reads `size`: a number, with `k`, `m`, `g` or `t` behind it.
+    fn bytes(&self) -> Result<u64, StateError> {
+        let text = python::str(&self.size).to_lowercase();
+        if !self.size.truthy() {
+            return Ok(0);
+        }
+        let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let factor = match text[digits.len()..].trim() {
+            "" | "b" => 1,
+            "k" | "kb" | "kib" => 1 << 10,
+            "m" | "mb" | "mib" => 1 << 20,
+            "g" | "gb" | "gib" => 1 << 30,
+            "t" | "tb" | "tib" => 1_u64 << 40,
+            _ => 0,
+        };
+        let number: Option<u64> = digits.parse().ok().filter(|_| factor > 0);
+        number
+            .map(|number| number * factor)
+            .ok_or_else(|| failed(format!("file.tidied: `size` must be like 100, 5k or 1g, not {text}")))
+    }
 }
 
 impl State for Tidied {
@@ -45,9 +89,7 @@ impl State for Tidied {
     fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan, StateError> {
         let path = shared::path(cx, &self.name)?;
         let shown = path.display();
-        if self.age != 0 || self.size.truthy() && python::str(&self.size) != "0" {
-            return Err(failed("file.tidied: `age` and `size` are not built; remove them, or use cmd.run with find"));
-        }
+        let least = self.least()?;
         if !shared::is_dir(cx, &path)? {
             return Err(StateError::missing(format!("{shown} does not exist or is not a directory.")));
         }
@@ -65,7 +107,8 @@ impl State for Tidied {
             let wanted = matches.is_empty() || matches.iter().any(|regex| pattern::found(regex, &name));
             let spared = exclude.iter().any(|regex| pattern::found(regex, &name));
             let kind = found.meta.is_dir() && !self.rmdirs || found.meta.is_symlink() && !self.rmlinks;
-            if wanted && !spared && !kind {
+            let size = if found.meta.is_file() { found.meta.size } else { 0 };
+            if wanted && !spared && !kind && size >= least {
                 removed.push(found.path.display().to_string());
                 plan.push(Effect::Remove { path: found.path }, vec![]);
             }

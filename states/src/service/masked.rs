@@ -1,7 +1,7 @@
 //! `service.masked`
 
 use super::shared;
-use corpus_core::{Map, Plan, PlanCx, State, StateError, Value};
+use corpus_core::{Map, Observed, Plan, PlanCx, Settled, State, StateError, Value};
 use corpus_exec::service::{self, Action, Options};
 use serde::Deserialize;
 
@@ -30,7 +30,8 @@ impl State for Masked {
         let (name, runtime) = (self.name.as_str(), self.runtime);
         let kind = if runtime { "runtime masked" } else { "masked" };
         let word = kind;
-        let status = shared::status(cx, name, None)?.ok_or_else(|| shared::unavailable(name))?;
+        // What is not there can be masked all the same.
+        let status = service::status(cx.host, name, None)?;
         let masked = if runtime { status.masked_runtime } else { status.masked };
         if masked {
             return Ok(Plan::unchanged(format!("Service {name} is already {word}")));
@@ -41,5 +42,9 @@ impl State for Masked {
             .change(kind, Value::map(change));
         plan.steps = service::steps(cx.host, Action::Mask { runtime }, name, Options::default())?;
         Ok(plan)
+    }
+
+    fn settle(&self, plan: &Plan, seen: &[Observed], _: &PlanCx<'_>) -> Result<Settled, StateError> {
+        shared::settle_mask(plan, seen, "mask", &self.name)
     }
 }

@@ -1,7 +1,7 @@
 //! What `service.*` share: the plan that brings a service where it should be, in Salt's words.
 
 use corpus_core::plan::{Effect, Observed, Plan, Settled};
-use corpus_core::{Command, PlanCx, StateError};
+use corpus_core::{Command, Map, PlanCx, StateError};
 use corpus_exec::service::{self, Action, Options, Status};
 
 /// What is asked for.
@@ -44,13 +44,17 @@ pub fn plan(cx: &PlanCx<'_>, want: &Want<'_>) -> Result<Plan, StateError> {
         plan.steps.extend(service::steps(cx.host, action, name, want.options)?);
         Ok(())
     };
-    let (mut would, mut did, mut unmasked) = (String::new(), String::new(), String::new());
-    if want.unmask && (status.masked || (want.unmask_runtime && status.masked_runtime)) {
-        steps(Action::Unmask { runtime: want.unmask_runtime && status.masked_runtime })?;
-        unmasked = format!("\nService {name} was unmasked");
+    let (mut would, mut did) = (String::new(), String::new());
+    // Salt judges one of the two masks.
+    let mask = if want.unmask_runtime { status.masked_runtime } else { status.masked };
+    let word = if want.unmask_runtime { "runtime unmasked" } else { "unmasked" };
+    let unmask = want.unmask && mask;
+    if unmask {
+        steps(Action::Unmask { runtime: want.unmask_runtime })?;
     }
+    let line = |verb: &str| if want.unmask { format!("\nService {name} {verb} {word}") } else { String::new() };
     let turn = want.running.filter(|running| *running != status.running);
-    let toggle = want.enable.filter(|enable| *enable != status.enabled);
+    let toggle = want.enable.filter(|enable| *enable != status.enabled && !status.fixed);
     if let Some(running) = turn {
         steps(if running { Action::Start } else { Action::Stop })?;
         would = format!("Service {name} is set to {}", if running { "start" } else { "be killed" });
@@ -85,20 +89,20 @@ pub fn plan(cx: &PlanCx<'_>, want: &Want<'_>) -> Result<Plan, StateError> {
         (None, Some(false)) => format!("Service {name} is already disabled, and is in the desired state"),
         (None, _) => format!("Service {name} is already enabled, and is in the desired state"),
     };
-    if !unmasked.is_empty() && plan.changes.is_empty() {
+    if unmask && plan.changes.is_empty() {
         plan.changes.insert(name, "unmasked");
-        would = format!("Service {name} would be unmasked");
-        did = unmasked.trim_start().to_owned();
+        would = format!("Service {name} would be {word}");
+        did = format!("Service {name} was {word}");
     } else {
-        did += &unmasked;
+        plan.unchanged += &line("was already");
+        would += &line(if unmask { "would be" } else { "was already" });
     }
     if let (Some(seconds), Some(_)) = (want.init_delay, turn) {
         plan.steps.push(delay(seconds));
         did += &format!("\nDelayed return for {seconds} seconds");
     }
-    // A service manager's refusal is told in Salt's words by `settle`.
-    for step in &mut plan.steps {
-        step.must_succeed = false;
+    if turn.is_some() {
+        did += &line(if unmask { "was" } else { "was already" });
     }
     Ok(plan.says(would, did))
 }
@@ -121,23 +125,36 @@ pub fn settle(cx: &PlanCx<'_>, plan: &Plan, seen: &[Observed], want: &Want<'_>) 
     let failure = seen.iter().filter_map(Observed::output).find(|output| !output.ok());
     let now = service::status(cx.host, name, want.sig)?;
     let wrong_run = want.running.is_some_and(|running| running != now.running);
-    let wrong_boot = want.enable.is_some_and(|enable| enable != now.enabled);
+    let wrong_boot = want.enable.is_some_and(|enable| enable != now.enabled && !now.fixed);
     if !wrong_run && !wrong_boot && failure.is_none() {
         return Ok(settled);
     }
     settled.result = false;
+    let turned = plan.steps.len() > 1 || wrong_run;
+    let boot = |enable: bool| {
+        let not = if enable { "" } else { "not " };
+        let state = match (turned, want.running) {
+            (true, Some(true)) if enable => ", but the service is running",
+            (true, Some(true)) => ", and is running",
+            (true, Some(false)) => ", and the service is dead",
+            _ => ", but the service was already running",
+        };
+        format!("Failed when setting service {name} to {not}start at boot{state}")
+    };
     let what = match (wrong_run, want.running, want.enable) {
+        // systemd's refusal is the whole comment, in Salt too.
+        (true, Some(true), _) if failure.is_some() && service::provider(cx.host)?.name() == "systemd" => String::new(),
         (true, Some(true), _) => format!("Service {name} failed to start"),
         (true, ..) => format!("Service {name} failed to die"),
-        (false, _, Some(false)) => format!("Failed when setting service {name} to not start at boot"),
-        (false, _, Some(true)) if wrong_boot => format!("Failed when setting service {name} to start at boot"),
+        (false, _, Some(enable)) if wrong_boot => boot(enable),
         _ => format!("The service manager reported a failure for service {name}"),
     };
-    settled.comment = match failure {
-        Some(output) => format!("{what}. Additional information follows:\n\n{}", corpus_exec::ask::said(output)),
+    settled.comment = match failure.map(corpus_exec::ask::said) {
+        Some(said) if what.is_empty() => said,
+        Some(said) => format!("{what}. Additional information follows:\n\n{said}"),
         None => what,
     };
-    if wrong_run {
+    if wrong_run || !turned {
         settled.changes.remove(name);
     }
     Ok(settled)
@@ -147,6 +164,7 @@ pub fn settle(cx: &PlanCx<'_>, plan: &Plan, seen: &[Observed], want: &Want<'_>) 
 pub fn watch(cx: &PlanCx<'_>, want: &Want<'_>, action: Action) -> Result<Plan, StateError> {
     let name = want.name;
     let status = status(cx, name, want.sig)?.ok_or_else(|| unavailable(name))?;
+    let systemd = service::provider(cx.host)?.name() == "systemd";
     let (action, verb, participle) = match (want.running, status.running) {
         (Some(false), false) => return Ok(Plan::unchanged("Service is already stopped")),
         (Some(false), true) => (Action::Stop, "stop", "stopped"),
@@ -154,14 +172,15 @@ pub fn watch(cx: &PlanCx<'_>, want: &Want<'_>, action: Action) -> Result<Plan, S
         (_, true) => match action {
             Action::Reload => (action, "reload", "reloaded"),
             Action::ForceReload => (action, "forcefully reload", "forcefully reloaded"),
-            Action::FullRestart => (action, "fully restart", "fully restarted"),
+            // Salt: only some service managers know a full restart.
+            Action::FullRestart if !systemd => (action, "fully restart", "fully restarted"),
             _ => (Action::Restart, "restart", "restarted"),
         },
     };
     let mut plan = Plan::default()
         .says(format!("Service is set to be {participle}"), format!("Service {participle}"))
         .change(name, true);
-    plan.memo = verb.into();
+    plan.memo = if systemd && action != Action::Stop { "" } else { verb }.into();
     plan.steps = service::steps(cx.host, action, name, want.options)?;
     if let Some(seconds) = want.init_delay {
         plan.steps.push(delay(seconds));
@@ -178,8 +197,29 @@ pub fn settle_watch(plan: &Plan, seen: &[Observed]) -> Option<Settled> {
     let mut settled = Settled::as_planned(plan);
     if let Some(output) = seen.iter().filter_map(Observed::output).find(|output| !output.ok()) {
         settled.result = false;
-        settled.changes = plan.changes.keys().map(|key| (key.clone(), false)).collect();
-        settled.comment = format!("Failed to {verb} the service\n{}", corpus_exec::ask::said(output));
+        let said = corpus_exec::ask::said(output);
+        // systemd's refusal is the whole comment, in Salt too.
+        (settled.changes, settled.comment) = match verb {
+            "" => (Map::new(), said),
+            _ => {
+                let changes = plan.changes.keys().map(|key| (key.clone(), false)).collect();
+                (changes, format!("Failed to {verb} the service\n{said}"))
+            }
+        };
     }
     Some(settled)
+}
+
+/// Says in Salt's words that a mask could not be put on or taken off.
+pub fn settle_mask(plan: &Plan, seen: &[Observed], verb: &str, name: &str) -> Result<Settled, StateError> {
+    let mut settled = Settled::as_planned(plan);
+    if let Some(output) = seen.iter().filter_map(Observed::output).find(|output| !output.ok()) {
+        let said = corpus_exec::ask::said(output);
+        settled = Settled {
+            result: false,
+            changes: Map::new(),
+            comment: format!("Failed to {verb} service '{name}'. Additional info follows:\n\n{said}"),
+        };
+    }
+    Ok(settled)
 }

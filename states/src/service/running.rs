@@ -74,7 +74,7 @@ impl State for Running {
     fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan, StateError> {
         if self.enabled.is_some() {
             return Err(StateError::failed(format!(
-                "Service {} uses non-existent option \"enabled\". Perhaps \"enable\" option was intended?",
+                "Service {} uses non-existent option \"enabled\".  Perhaps \"enable\" option was intended?",
                 self.name
             )));
         }

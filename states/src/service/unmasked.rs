@@ -1,7 +1,7 @@
 //! `service.unmasked`
 
 use super::shared;
-use corpus_core::{Map, Plan, PlanCx, State, StateError, Value};
+use corpus_core::{Map, Observed, Plan, PlanCx, Settled, State, StateError, Value};
 use corpus_exec::service::{self, Action, Options};
 use serde::Deserialize;
 
@@ -30,7 +30,7 @@ impl State for Unmasked {
         let (name, runtime) = (self.name.as_str(), self.runtime);
         let kind = if runtime { "runtime masked" } else { "masked" };
         let word = if runtime { "runtime unmasked" } else { "unmasked" };
-        let status = shared::status(cx, name, None)?.unwrap_or_default();
+        let status = service::status(cx.host, name, None)?;
         let masked = if runtime { status.masked_runtime } else { status.masked };
         if !masked {
             return Ok(Plan::unchanged(format!("Service {name} was already {word}")));
@@ -41,5 +41,9 @@ impl State for Unmasked {
             .change(kind, Value::map(change));
         plan.steps = service::steps(cx.host, Action::Unmask { runtime }, name, Options::default())?;
         Ok(plan)
+    }
+
+    fn settle(&self, plan: &Plan, seen: &[Observed], _: &PlanCx<'_>) -> Result<Settled, StateError> {
+        shared::settle_mask(plan, seen, "unmask", &self.name)
     }
 }

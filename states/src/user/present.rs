@@ -248,14 +248,8 @@ impl Present {
     fn change(&self, user: &User, gid: Option<u32>, optional: &[String], cx: &PlanCx<'_>) -> Result<Plan, StateError> {
         let mut to = Account { unique: self.unique, move_home: self.persist_home, ..Account::default() };
         let mut changes = Map::new();
+        self.check_permitted(user, gid)?;
         if let Some(uid) = self.uid.filter(|uid| *uid != user.uid) {
-            if !self.allow_uid_change {
-                return Err(StateError::failed(format!(
-                    "Changing uid ({} -> {uid}) not permitted, set allow_uid_change to True to force this change. \
-                     Note that this will not change file ownership.",
-                    user.uid
-                )));
-            }
             if let (true, Some(other)) = (self.unique, cx.host.user_by_id(uid)?) {
                 return Err(StateError::failed(format!(
                     "Failed to change uid: uid {uid} is already taken by user {}",
@@ -266,13 +260,6 @@ impl Present {
             changes.insert("uid", uid);
         }
         if let Some(gid) = gid.filter(|gid| *gid != user.gid) {
-            if !self.allow_gid_change && self.gid.is_some() && !self.gid_from_name {
-                return Err(StateError::failed(format!(
-                    "Changing gid ({} -> {gid}) not permitted, set allow_gid_change to True to force this change. \
-                     Note that this will not change file ownership.",
-                    user.gid
-                )));
-            }
             to.gid = Some(gid);
             changes.insert("gid", gid);
         }
@@ -283,6 +270,14 @@ impl Present {
         if let Some(home) = self.home.as_ref().filter(|home| **home != user.home) {
             to.home = Some(home.clone());
             changes.insert("home", home.as_str());
+        }
+        let home = self.home.as_ref().unwrap_or(&user.home);
+        let make_home = self.createhome
+            && !home.is_empty()
+            && !ask::exists(cx.host, home)
+            && (!self.persist_home || to.home.is_none());
+        if make_home {
+            changes.insert("homeDoesNotExist", home.as_str());
         }
         if let Some(shell) = self.shell.as_ref().filter(|shell| **shell != user.shell) {
             to.shell = Some(shell.clone());
@@ -307,15 +302,9 @@ impl Present {
         let mut plan = Plan::unchanged(format!("User {} is present and up to date", self.name));
         plan.steps = shadow::change_user(cx.host, user, &to)?;
         plan.changes = changes;
-        let home = self.home.as_ref().unwrap_or(&user.home);
-        if self.createhome
-            && !home.is_empty()
-            && !ask::exists(cx.host, home)
-            && (!self.persist_home || to.home.is_none())
-        {
+        if make_home {
             let owner = Attrs { user: Some(Owner::Id(user.uid)), group: Some(Owner::Id(user.gid)), mode: Some(0o755) };
             plan.push(Effect::Mkdir { path: home.into(), attrs: owner }, vec![]);
-            plan.changes.insert("homeDoesNotExist", home.as_str());
         }
         let aged = self.password.is_some()
             || self.empty_password
@@ -332,8 +321,16 @@ impl Present {
             }
         }
         plan.memo = shared::info(cx.host, user)?.into();
-        let listed: String =
-            plan.changes.iter().map(|(key, value)| format!("{}: {}\n", python::str(key), python::str(value))).collect();
+        let given = |key: &str, value: &Value| match (key, &self.gid) {
+            ("gid", Some(gid)) => python::str(gid),
+            _ => python::str(value),
+        };
+        let mut listed = String::new();
+        for (key, value) in &plan.changes {
+            let key = python::str(key);
+            listed += &format!("{key}: {}\n", given(&key, value));
+        }
+        rename_shadow(&mut plan.changes);
         if let Some(mut groups) = to.groups {
             // Salt: what a run shows is all groups of the user, the primary one with them.
             groups.extend(cx.host.group_by_id(to.gid.unwrap_or(user.gid))?.map(|group| group.name));
@@ -345,6 +342,32 @@ impl Present {
             format!("The following user attributes are set to be changed:\n{listed}"),
             format!("Updated user {}", self.name),
         ))
+    }
+
+    /// Refuses changes of numbers that are not permitted, all of them at once.
+    fn check_permitted(&self, user: &User, gid: Option<u32>) -> Result<(), StateError> {
+        let mut errors = String::new();
+        let mut refuse = |what: &str, from: u32, to: String| {
+            errors += &format!(
+                "\n- Changing {what} ({from} -> {to}) not permitted, set allow_{what}_change to True to force this \
+                 change. Note that this will not change file ownership."
+            );
+        };
+        if let Some(uid) = self.uid.filter(|uid| *uid != user.uid && !self.allow_uid_change) {
+            refuse("uid", user.uid, uid.to_string());
+        }
+        if gid.is_some_and(|gid| gid != user.gid) && !self.allow_gid_change && !self.gid_from_name {
+            // Salt: a group that comes of `usergroup` needs no permission.
+            if let Some(gid) = &self.gid {
+                refuse("gid", user.gid, python::str(gid));
+            }
+        }
+        if errors.is_empty() {
+            return Ok(());
+        }
+        Err(StateError::failed(format!(
+            "Encountered error checking for needed changes. Additional info follows:\n{errors}"
+        )))
     }
 
     /// Returns the supplementary groups to set, if they are to change.
@@ -393,11 +416,11 @@ impl Present {
         let (before, mut after) = (plan.steps.len(), have.clone());
         let unset = matches!(have.passwd.as_str(), "!" | "!!" | "*" | "");
         if let Some(password) = self.password.as_ref().filter(|_| !self.empty_password) {
-            // A hash of clear text cannot be compared without hashing it again: only an unset one is replaced.
-            let differs = if self.hash_password { unset } else { !have.has_hash(password) };
+            let same = if self.hash_password { have.is_password(password) } else { have.has_hash(password) };
+            let differs = fresh || !same;
             if differs && (fresh || unset || self.enforce_password) {
                 plan.steps.push(shadow::set_password(name, password, !self.hash_password));
-                after.passwd = if self.hash_password { "$".into() } else { password.clone() };
+                after.passwd = if self.hash_password { Shadow::of_password(password) } else { password.clone() };
                 plan.changes.insert(if fresh { "password" } else { "passwd" }, REDACTED);
             }
         }
@@ -438,5 +461,22 @@ impl Present {
         {
             last.predicts.push(after.foretell(name));
         }
+    }
+}
+
+/// Names what a run changed in `/etc/shadow` as Salt does: by the fields, not by the arguments.
+fn rename_shadow(changes: &mut Map) {
+    let named = std::mem::take(changes);
+    for (key, value) in &named {
+        let key = python::str(key);
+        match key.as_str() {
+            "empty_password" => changes.insert("passwd", REDACTED),
+            "date" => changes.insert("lstchg", value),
+            "mindays" => changes.insert("min", value),
+            "maxdays" => changes.insert("max", value),
+            "inactdays" => changes.insert("inact", value),
+            "warndays" => changes.insert("warn", value),
+            _ => changes.insert(key, value),
+        };
     }
 }

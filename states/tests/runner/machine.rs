@@ -251,7 +251,7 @@ impl Caller for Machine {
         if call.fun == "slsutil.serialize" {
             let value = call.arg(1, "obj").cloned().unwrap_or_default();
             return match call.need(0, "serializer")?.as_str() {
-                "yaml" => Ok(corpus_render::yaml::emit(&value, true).into()),
+                "yaml" => Ok(corpus_core::yaml::emit(&value, true).into()),
                 "json" => serde_json::to_string(&value).map(Value::from).map_err(ExecError::failed),
                 other => Err(ExecError::failed(format!("no serializer {other}"))),
             };

@@ -1,17 +1,16 @@
 //! YAML as Salt's loader reads it and as Salt's dumper writes it: version 1.1 with PyYAML's resolver, Salt's
 //! reading of numbers and merge keys, duplicate keys refused, and the place of every value kept.
 //!
-//! `scan` and `scalar` make tokens, `compose` makes nodes of them, `resolve` gives plain scalars their types,
-//! `emit` goes the other way.
+//! `scan` and `scalar` make tokens, `compose` makes nodes of them; what plain scalars mean and the way back
+//! are `corpus_core::yaml`.
 
 mod compose;
-mod emit;
 mod hints;
-mod resolve;
 mod scalar;
 mod scan;
 
-pub use emit::{EmitOptions, Flow, emit, emit_with};
+pub use corpus_core::yaml::{EmitOptions, Flow, emit, emit_with};
+use corpus_core::yaml::resolve;
 
 use corpus_core::{Node, Pos};
 use std::fmt;

@@ -1,5 +1,6 @@
 //! `slsutil.*`: merging and writing data. What needs the master's files is answered there.
 
+use corpus_core::yaml::{self, EmitOptions, Flow};
 use corpus_core::merge::Strategy;
 use corpus_core::value::{Map, Value};
 use corpus_core::{Call, Data, ExecDef, ExecError, ExecFn};
@@ -104,14 +105,24 @@ fn serialize(call: &Call, _: &Data) -> Result<Value, ExecError> {
     match &*call.need(0, "serializer")? {
         "json" => json(&object, option("indent"), option("sort_keys").is_some_and(Value::truthy)).map(Value::from),
         "yaml" => {
-            let sorted = option("sort_keys").is_none_or(Value::truthy);
-            let flow = option("default_flow_style").is_some_and(Value::truthy);
-            let text = if flow {
-                crate::grains::dump::flow(&object, sorted)
-            } else {
-                crate::grains::dump::block(&object, sorted)
+            let flag = |name: &str| option(name).is_some_and(Value::truthy);
+            let number = |name: &str, or: usize| {
+                option(name).and_then(Value::as_int).and_then(|n| usize::try_from(n).ok()).unwrap_or(or)
             };
-            Ok(text.trim_end_matches('\n').into())
+            let flow = match option("default_flow_style") {
+                Some(Value::Null) => Flow::Leaves,
+                Some(given) if given.truthy() => Flow::Flow,
+                _ => Flow::Block,
+            };
+            let options = EmitOptions {
+                flow,
+                sort_keys: option("sort_keys").is_none_or(Value::truthy),
+                indent: number("indent", 2),
+                width: number("width", 80),
+                explicit_start: flag("explicit_start"),
+                explicit_end: flag("explicit_end"),
+            };
+            Ok(yaml::emit_with(&object, &options).trim_end_matches('\n').into())
         }
         "python" => Ok(corpus_core::python::repr(&object).into()),
         other => Err(call.invalid("serializer", format!("`{other}` is not built; there are json, yaml and python"))),

@@ -8,7 +8,6 @@
 
 pub mod clock;
 mod distro;
-pub mod dump;
 mod hardware;
 mod names;
 pub mod net;

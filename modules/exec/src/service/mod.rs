@@ -18,8 +18,12 @@ pub struct Status {
     pub available: bool,
     pub running: bool,
     pub enabled: bool,
+    /// There is nothing to enable or disable: systemd's `static` units.
+    pub fixed: bool,
     pub masked: bool,
     pub masked_runtime: bool,
+    /// The service manager works from an older reading of the service's file.
+    pub stale: bool,
 }
 
 /// What can be done to a service.
@@ -82,9 +86,12 @@ pub fn status(look: &dyn Look, name: &str, sig: Option<&str>) -> HostResult<Stat
     if let Some(sig) = sig {
         status.running = process(look, sig)?.is_some();
     }
-    for (fact, field) in
-        [("running", &mut status.running), ("enabled", &mut status.enabled), ("masked", &mut status.masked)]
-    {
+    for (fact, field) in [
+        ("running", &mut status.running),
+        ("enabled", &mut status.enabled),
+        ("masked", &mut status.masked),
+        ("masked runtime", &mut status.masked_runtime),
+    ] {
         if let Some(value) = look.predicted(&format!("service:{name}:{fact}")) {
             *field = value.truthy();
         }
@@ -121,8 +128,10 @@ pub fn steps(look: &dyn Look, action: Action, name: &str, options: Options) -> H
         Action::Stop => vec![fact("running", false)],
         Action::Enable => vec![fact("enabled", true)],
         Action::Disable => vec![fact("enabled", false)],
-        Action::Mask { .. } => vec![fact("masked", true), fact("enabled", false)],
-        Action::Unmask { .. } => vec![fact("masked", false)],
+        Action::Mask { runtime: true } => vec![fact("masked runtime", true)],
+        Action::Mask { runtime: false } => vec![fact("masked", true), fact("enabled", false)],
+        Action::Unmask { runtime: true } => vec![fact("masked runtime", false)],
+        Action::Unmask { runtime: false } => vec![fact("masked", false)],
         Action::Reload | Action::ForceReload => vec![],
     };
     let last = effects.len().saturating_sub(1);
@@ -171,7 +180,7 @@ mod tests {
 
     #[test]
     fn reads_one_answer_of_systemctl() {
-        let show = "systemctl show -p LoadState,ActiveState,UnitFileState ssh.service";
+        let show = "systemctl show -p LoadState,ActiveState,UnitFileState,NeedDaemonReload ssh.service";
         for (answer, expected) in [
             ("LoadState=loaded\nActiveState=active\nUnitFileState=enabled\n", (true, true, true, false)),
             ("LoadState=loaded\nActiveState=inactive\nUnitFileState=static\n", (true, false, true, false)),
@@ -182,6 +191,9 @@ mod tests {
             let fake = Fake::new();
             fake.add_dir("/run/systemd/system", 0o755);
             fake.answer(show, 0, answer);
+            if answer.contains("masked") {
+                fake.add_link("/etc/systemd/system/ssh.service", "/dev/null");
+            }
             let s = status(&fake, "ssh", None).expect("answered");
             assert_eq!((s.available, s.running, s.enabled, s.masked), expected, "{answer}");
         }

@@ -4,6 +4,7 @@ use super::{Action, Options, Services, Status, sysv};
 use crate::ask;
 use corpus_core::host::{Command, HostResult, Look};
 use corpus_core::plan::Effect;
+use std::path::Path;
 
 /// systemd.
 pub struct Systemd;
@@ -27,6 +28,10 @@ pub fn unit(name: &str) -> String {
     if SUFFIXES.iter().any(|suffix| name.ends_with(suffix)) { name.into() } else { format!("{name}.service") }
 }
 
+fn masks(look: &dyn Look, root: &str, unit: &str) -> bool {
+    look.read_link(format!("{root}/systemd/system/{unit}").as_ref()).is_ok_and(|to| to == Path::new("/dev/null"))
+}
+
 impl Services for Systemd {
     fn name(&self) -> &'static str {
         "systemd"
@@ -36,7 +41,7 @@ impl Services for Systemd {
         let unit = unit(name);
         let text = ask::output(
             look,
-            &Command::new(["systemctl", "show", "-p", "LoadState,ActiveState,UnitFileState", &unit]),
+            &Command::new(["systemctl", "show", "-p", "LoadState,ActiveState,UnitFileState,NeedDaemonReload", &unit]),
         )?;
         let value = |key: &str| {
             text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap_or_default().to_owned()
@@ -51,12 +56,15 @@ impl Services for Systemd {
                 "generated" => sysv::linked(look, name),
                 _ => false,
             },
-            masked: file == "masked",
-            masked_runtime: file == "masked-runtime",
+            fixed: file == "static",
+            // systemd names one mask of two; Salt, too, looks for the links.
+            masked: masks(look, "/etc", &unit),
+            masked_runtime: masks(look, "/run", &unit),
+            stale: value("NeedDaemonReload") == "yes",
         })
     }
 
-    fn effects(&self, _: &dyn Look, action: Action, name: &str, options: Options) -> HostResult<Vec<Effect>> {
+    fn effects(&self, look: &dyn Look, action: Action, name: &str, options: Options) -> HostResult<Vec<Effect>> {
         let (verb, runtime) = match action {
             Action::Start => ("start", false),
             Action::Stop => ("stop", false),
@@ -76,7 +84,10 @@ impl Services for Systemd {
             argv.push("--no-block".into());
         }
         argv.extend([verb.to_owned(), unit(name)]);
-        Ok(vec![Effect::Exec(Command::new(argv))])
+        let act = Effect::Exec(Command::new(argv));
+        // As Salt does: a unit whose file has changed is read again first.
+        let stale = !matches!(action, Action::Mask { .. } | Action::Unmask { .. }) && self.status(look, name)?.stale;
+        Ok(if stale { vec![super::exec(["systemctl", "daemon-reload"]), act] } else { vec![act] })
     }
 
     fn all(&self, look: &dyn Look) -> HostResult<Vec<String>> {

@@ -246,7 +246,7 @@ pub fn delete_user(look: &dyn Look, user: &User, purge: bool, force: bool) -> Ho
 
 /// Returns the step that sets a password's hash, or the password itself when it is to be hashed there.
 pub fn set_password(name: &str, password: &str, hashed: bool) -> Step {
-    let argv: &[&str] = if hashed { &["chpasswd", "-e"] } else { &["chpasswd"] };
+    let argv: &[&str] = if hashed { &["chpasswd", "-e"] } else { &["chpasswd", "-c", "SHA512"] };
     let mut command = Command::new(argv.iter().copied()).stdin(format!("{name}:{password}\n"));
     command.secret = true;
     exec(command, vec![])

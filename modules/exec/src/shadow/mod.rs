@@ -11,6 +11,7 @@ pub use change::{
 use crate::ask;
 use corpus_core::host::{Group, HostResult, Look, User};
 use corpus_core::{Map, Prediction, Value, digest};
+use sha_crypt::{PasswordVerifier, ShaCrypt};
 
 /// A line of `/etc/shadow`. Days count from 1970; `None` is an empty field, which Salt shows as -1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,6 +59,18 @@ impl Shadow {
     /// Tells whether this is the hash that the line holds.
     pub fn has_hash(&self, hash: &str) -> bool {
         self.passwd == hash || self.passwd == veil(hash)
+    }
+
+    /// Tells whether the line holds a hash of this clear text. Like Salt, it knows only what it would write itself:
+    /// SHA-crypt.
+    pub fn is_password(&self, clear: &str) -> bool {
+        self.passwd == Self::of_password(clear)
+            || ShaCrypt::default().verify_password(clear.as_bytes(), self.passwd.as_str()).is_ok()
+    }
+
+    /// What a foretold line holds in the place of a hash that only the run will make.
+    pub fn of_password(clear: &str) -> String {
+        veil(&format!("clear:{clear}"))
     }
 
     /// Foretells a user's line. A password's hash is kept as a digest of itself.

@@ -2,7 +2,7 @@
 //! flush lists below keys, PyYAML's sorted keys. What is written reads back as the same value.
 
 use super::resolve::{self, Tag};
-use corpus_core::{Map, Value};
+use crate::{Map, Value};
 
 /// Which collections are written `{a: 1}` and `[1, 2]`: PyYAML's `default_flow_style`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +24,15 @@ pub struct EmitOptions {
     pub indent: usize,
     /// Lines are folded after this many columns.
     pub width: usize,
+    /// Begins with `---`.
+    pub explicit_start: bool,
+    /// Ends with `...`.
+    pub explicit_end: bool,
 }
 
 impl Default for EmitOptions {
     fn default() -> Self {
-        Self { flow: Flow::Block, sort_keys: true, indent: 2, width: 80 }
+        Self { flow: Flow::Block, sort_keys: true, indent: 2, width: 80, explicit_start: false, explicit_end: false }
     }
 }
 
@@ -49,9 +53,18 @@ pub fn emit_with(value: &Value, options: &EmitOptions) -> String {
         indention: true,
         flow: 0,
     };
+    if options.explicit_start {
+        emitter.indicator("---", true, false, false);
+        if matches!(value, Value::List(_) | Value::Map(_)) && !emitter.is_flow(value) {
+            emitter.write_indent();
+        }
+    }
     emitter.node(value, Context::Root);
     emitter.indent = -1;
     emitter.write_indent();
+    if options.explicit_end {
+        emitter.out.push_str("...\n");
+    }
     emitter.out
 }
 
@@ -387,11 +400,11 @@ fn literal(value: &Value) -> String {
         Value::Float(x) if x.is_nan() => ".nan".into(),
         Value::Float(x) if x.is_infinite() => if *x > 0.0 { ".inf" } else { "-.inf" }.into(),
         Value::Float(x) => {
-            let text = corpus_core::python::float(*x);
+            let text = crate::python::float(*x);
             // `1e+16` would read back as text.
             if text.contains('.') { text } else { text.replacen('e', ".0e", 1) }
         }
-        other => corpus_core::python::str(other),
+        other => crate::python::str(other),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a scalar means: the implicit types of PyYAML's resolver and the conversions of Salt's constructors.
 //! YAML 1.1, not 1.2: `yes` is true, `1e3` is text, `12:30` is 750, and Salt reads `0644` as 644.
 
-use corpus_core::Value;
+use crate::Value;
 
 /// The tags that have a constructor, and a place for those that have none.
 #[derive(Clone, Debug, PartialEq)]
@@ -183,7 +183,7 @@ pub fn convert(tag: &Tag, text: &str) -> Result<Value, String> {
 }
 
 fn int(text: &str) -> Result<Value, String> {
-    let wrong = || format!("invalid literal for int() with base 10: {}", corpus_core::python::quoted(text));
+    let wrong = || format!("invalid literal for int() with base 10: {}", crate::python::quoted(text));
     // Salt: leading zeros go first, so that `0644` is the 644 that people mean. A sign hides them.
     let salted = if text.starts_with('0') && !text.starts_with("0b") && !text.starts_with("0x") {
         let rest = text.trim_start_matches('0');
@@ -228,7 +228,7 @@ fn float(text: &str) -> Result<Value, String> {
         Some(body) => (-1.0, body),
         None => (1.0, clean.strip_prefix('+').unwrap_or(&clean)),
     };
-    let wrong = || format!("could not convert string to float: {}", corpus_core::python::quoted(text));
+    let wrong = || format!("could not convert string to float: {}", crate::python::quoted(text));
     let size = match body {
         ".inf" => f64::INFINITY,
         ".nan" => f64::NAN,
