@@ -103,7 +103,7 @@ fn work(args: &Args) -> Result<u8, Failure> {
         local: args.local,
     };
     let mut corpus = start(&overrides)?;
-    let (target, call) =
+    let (mut target, mut call) =
         args::split(&args.words, &|word| corpus.knows(word)).map_err(|error| Failure::new(Kind::Usage, error))?;
     if !corpus.knows(&call.fun) {
         return Err(unknown_function(&corpus, &call));
@@ -116,6 +116,16 @@ fn work(args: &Args) -> Result<u8, Failure> {
         stop_on_signals(&corpus)?;
         let answers = tell(args, 0, |note| corpus.runner(&call, note).map(|answer| vec![answer]))?;
         return Ok(if corpus.interrupted() { 130 } else { exit_code(args, &answers) });
+    }
+    // `corpus pillar.explain KEY MINION`, as a runner has it.
+    if call.fun == "pillar.explain" && target.is_none() && call.args.len() == 2 {
+        let minion = call.args.pop().map(|minion| corpus_core::python::str(&minion));
+        if corpus.config.roster_file.exists() && !args.local {
+            target = minion;
+        } else {
+            overrides.id = minion;
+            corpus = start(&overrides)?;
+        }
     }
     // Documentation and runs without a roster concern this machine.
     let here =

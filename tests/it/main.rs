@@ -9,6 +9,7 @@ mod fire;
 mod fleet;
 mod gpg;
 mod mistakes;
+mod pillar;
 mod postgres;
 mod secrets;
 mod support;

@@ -213,7 +213,7 @@ fn rustix_is_root() -> bool {
 }
 
 /// The main file and the `*.conf` files of its drop-in directory, in order.
-fn files(dir: &Path, name: &str) -> Vec<PathBuf> {
+pub(crate) fn files(dir: &Path, name: &str) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = [dir.join(name)].into_iter().filter(|path| path.is_file()).collect();
     let mut extra: Vec<PathBuf> = std::fs::read_dir(dir.join(format!("{name}.d")))
         .into_iter()

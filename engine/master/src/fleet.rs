@@ -97,6 +97,7 @@ impl Corpus {
         pipe: bool,
         progress: &(dyn Fn(Progress<'_>) + Sync),
     ) -> Result<HostReturn, Failure> {
+        self.prepare(call);
         let minion: Box<dyn Minion> = if pipe {
             Box::new(self.piped()?)
         } else {
@@ -107,6 +108,13 @@ impl Corpus {
         let answer = answer(&Arc::new(session), call, progress);
         progress(Progress::Done(&answer));
         Ok(answer)
+    }
+
+    /// Lets pillar sources fetch while hosts are reached.
+    fn prepare(&self, call: &Call) {
+        if !call.fun.starts_with("sys.") {
+            self.sources();
+        }
     }
 
     /// Starts the minion as a process of this machine: SSH's distance without SSH.
@@ -157,6 +165,7 @@ impl Corpus {
             return Err(Failure::new(Kind::Target, format!("No minions matched the target `{}`.", selector.text))
                 .hint(format!("the roster is {}", self.config.roster_file.display())));
         }
+        self.prepare(call);
         let binaries = minion_binaries()?;
         let ssh = Ssh::new(self.ssh_options()).map_err(|error| Failure::new(Kind::Host, error.to_string()))?;
         let threads = selector.at_once(hosts.len(), self.config.max_procs)?;

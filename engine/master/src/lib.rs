@@ -8,12 +8,14 @@ mod diagnose;
 mod fileserver;
 mod fleet;
 pub mod functions;
+mod git_pillar;
 mod gpg;
 mod loader;
 mod modules;
 mod python;
 mod secrets;
 mod session;
+mod sources;
 mod timings;
 mod upstream;
 
@@ -24,11 +26,11 @@ pub use fleet::{Progress, Selector};
 pub use session::Session;
 
 use corpus_core::{Diagnostic, Registry};
-use corpus_render::{Engine, FileRoots};
+use corpus_render::{Decrypt, Engine, FileRoots};
 use fileserver::FileServer;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Keeps the kernel from writing this process's memory, which holds pillar, to a core file. Programs that it starts may
 /// leave theirs.
@@ -44,6 +46,9 @@ pub struct Corpus {
     pub engine: Engine,
     /// Pillar tree.
     pub pillar_engine: Engine,
+    sources: OnceLock<corpus_pillar::Sources>,
+    /// Who decrypts what the renderer `gpg` finds.
+    pub decrypt: Arc<dyn Decrypt>,
     files: FileServer,
     /// Executable modules of the state tree, by name.
     modules: BTreeMap<String, modules::Found>,
@@ -54,9 +59,9 @@ pub struct Corpus {
 impl Corpus {
     /// Starts from a configuration.
     pub fn new(config: Config) -> Result<Arc<Self>, Vec<Diagnostic>> {
-        let gpg = Arc::new(gpg::Gpg::new(&config));
+        let gpg: Arc<dyn Decrypt> = Arc::new(gpg::Gpg::new(&config));
         let engine = Engine::decrypting(FileRoots::new(config.file_roots.clone()), gpg.clone());
-        let pillar_engine = Engine::decrypting(FileRoots::new(config.pillar_roots.clone()), gpg);
+        let pillar_engine = Engine::decrypting(FileRoots::new(config.pillar_roots.clone()), gpg.clone());
         let files = FileServer::new(config.cache_dir.clone());
         let modules = modules::find(engine.roots());
         Ok(Arc::new(Self {
@@ -64,10 +69,17 @@ impl Corpus {
             registry: corpus_minion::registry(),
             engine,
             pillar_engine,
+            sources: OnceLock::new(),
+            decrypt: gpg,
             files,
             interrupt: Arc::default(),
             config,
         }))
+    }
+
+    /// Returns where else pillar comes from. The first call begins what works in the background.
+    pub fn sources(&self) -> &corpus_pillar::Sources {
+        self.sources.get_or_init(|| sources::of(&self.config, &self.decrypt))
     }
 
     /// Tells whether the call is to end early.

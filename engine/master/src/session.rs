@@ -5,7 +5,7 @@ use crate::fileserver::lock;
 use crate::timings::Timings;
 use crate::{Corpus, TemplateCaller, config};
 use corpus_core::{Data, Diagnostic, Map, ModuleInfo, Severity, Value, secret};
-use corpus_pillar::{EngineRenderer, PillarRequest, PillarResult};
+use corpus_pillar::{Callers, EngineRenderer, PillarRequest, PillarResult, Sources};
 use corpus_wire::Minion;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI32};
@@ -133,7 +133,7 @@ impl Session {
     /// Compiles the pillar, with what the command line lays over it, and returns all data of the minion.
     pub fn data(self: &Arc<Self>, saltenv: &str, pillarenv: Option<&str>, over: &Map) -> Result<Data, PillarFailure> {
         let bare = self.bare_data(saltenv)?;
-        let PillarResult { pillar, errors } = self.pillar(&bare, pillarenv, over);
+        let PillarResult { pillar, errors, .. } = self.pillar(&bare, pillarenv, over);
         let pillar = Value::map(pillar);
         secret::keep(crate::secrets::named(&pillar, &self.corpus.config.secret_keys()));
         let secrets = secret::within([&pillar]);
@@ -145,15 +145,29 @@ impl Session {
 
     /// Compiles the pillar.
     pub fn pillar(self: &Arc<Self>, bare: &Data, pillarenv: Option<&str>, over: &Map) -> PillarResult {
-        let data = Arc::new(bare.clone());
-        let caller = Arc::new(TemplateCaller::new(self.clone(), data.clone()));
-        let renderer = EngineRenderer::new(self.corpus.pillar_engine.clone(), caller);
+        self.compile(bare, pillarenv, over, self.corpus.sources(), false)
+    }
+
+    /// Compiles the pillar of some sources; `explain` keeps where each value came from.
+    pub fn compile(
+        self: &Arc<Self>,
+        bare: &Data,
+        pillarenv: Option<&str>,
+        over: &Map,
+        sources: &Sources,
+        explain: bool,
+    ) -> PillarResult {
+        let session = self.clone();
+        let callers: Callers = Arc::new(move |data| Arc::new(TemplateCaller::new(session.clone(), data.clone())));
+        let renderer = EngineRenderer::new(self.corpus.pillar_engine.clone(), callers.clone());
         let request = PillarRequest {
-            data,
+            data: Arc::new(bare.clone()),
             pillarenv: pillarenv.map(str::to_owned),
             saltenv: bare.saltenv.to_string(),
             override_: over.clone(),
-            sources: &[],
+            sources,
+            callers,
+            explain,
         };
         corpus_pillar::compile_pillar(&request, &renderer)
     }

@@ -93,7 +93,7 @@ impl Vm<'_> {
             }
             (Val::Obj(obj), Val::Str(name)) if !matches!(**obj, Obj::View(..)) => self.attr(base, name),
             (_, Val::Str(name)) if methods::has(base, name) => Ok(Val::obj(Obj::Method(base.clone(), name.clone()))),
-            _ => Ok(no_item(base, key)),
+            _ => Ok(missing(self.engine.is_plain(), base, key)),
         }
     }
 
@@ -111,7 +111,8 @@ impl Vm<'_> {
         if methods::has(base, name) {
             return Ok(Val::obj(Obj::Method(base.clone(), name.clone())));
         }
-        let missing = || no_item(base, &Val::Str(name.clone()));
+        let plain = self.engine.is_plain();
+        let missing = || missing(plain, base, &Val::Str(name.clone()));
         Ok(match base {
             Val::Dict(dict) => dict.get_str(name).unwrap_or_else(missing),
             Val::Obj(obj) => match &**obj {
@@ -194,6 +195,15 @@ fn loop_field(l: &Loop, name: &str) -> Option<Val> {
         "previtem" => neighbour(i.checked_sub(1), "previous"),
         "nextitem" => neighbour(Some(i + 1), "next"),
         _ => None,
+    }
+}
+
+/// Makes what a missing key or attribute gives: in a plain template something empty, as Jinja has it.
+fn missing(plain: bool, base: &Val, key: &Val) -> Val {
+    let missing = no_item(base, key);
+    match &missing {
+        Val::Undef(undef) if plain => Val::lenient(undef.message.clone()),
+        _ => missing,
     }
 }
 

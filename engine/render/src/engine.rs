@@ -27,6 +27,8 @@ struct Shared {
     /// What [`Engine::render_text`] parsed last under each name: a thousand files of one template parse it once.
     texts: RwLock<HashMap<String, Arc<Template>>>,
     decrypt: Option<Arc<dyn Decrypt>>,
+    /// Templates are Jinja's, not Salt's: see [`Engine::plain`].
+    plain: bool,
 }
 
 /// By file and the name under which it is known; with the file's time and size, to see that it changed.
@@ -56,16 +58,27 @@ impl RenderCx {
 impl Engine {
     /// Makes an engine over file roots.
     pub fn new(roots: FileRoots) -> Self {
-        Self::with(roots, None)
+        Self::with(roots, None, false)
     }
 
     /// Makes an engine whose renderer `gpg` can decrypt.
     pub fn decrypting(roots: FileRoots, decrypt: Arc<dyn Decrypt>) -> Self {
-        Self::with(roots, Some(decrypt))
+        Self::with(roots, Some(decrypt), false)
     }
 
-    fn with(roots: FileRoots, decrypt: Option<Arc<dyn Decrypt>>) -> Self {
-        Self { shared: Arc::new(Shared { roots, cache: RwLock::default(), texts: RwLock::default(), decrypt }) }
+    /// Makes an engine for templates that Salt gives to a Jinja of their own (pillar stack, saltclass): what is not
+    /// there is empty instead of an error, and the variables are `__salt__`, `__grains__` and `__opts__`.
+    pub fn plain(roots: FileRoots) -> Self {
+        Self::with(roots, None, true)
+    }
+
+    fn with(roots: FileRoots, decrypt: Option<Arc<dyn Decrypt>>, plain: bool) -> Self {
+        Self { shared: Arc::new(Shared { roots, cache: RwLock::default(), texts: RwLock::default(), decrypt, plain }) }
+    }
+
+    /// Tells whether its templates are plain.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.shared.plain
     }
 
     /// Returns who decrypts.
@@ -86,6 +99,17 @@ impl Engine {
     /// Renders an SLS file that is already found, under the name `file` for messages.
     pub fn render_sls_file(&self, path: &Path, file: &str, cx: &RenderCx) -> Result<pipe::RenderedSls, Diagnostic> {
         pipe::render_path(self, path, file, cx)
+    }
+
+    /// Renders a file by Jinja alone; [`pipe::RenderedSls::read_yaml`] reads the result. `head` begins its messages.
+    pub fn render_jinja(
+        &self,
+        path: &Path,
+        file: &str,
+        head: &str,
+        cx: &RenderCx,
+    ) -> Result<pipe::RenderedSls, Diagnostic> {
+        pipe::render_jinja(self, path, file, head, cx)
     }
 
     /// Renders a text that no file holds, through the pipe that its first line names, else the one given.
@@ -187,11 +211,22 @@ impl Engine {
     pub(crate) fn base_scope(&self, cx: &RenderCx, file: &str, path: Option<&Path>) -> Rc<Scope> {
         let scope = Scope::within(None);
         let set = |name: &str, value: Val| scope.set(Sym::of(name), value);
-        set("salt", Val::obj(Obj::Salt));
-        set("grains", Val::from_core(&cx.data.grains));
-        set("pillar", Val::from_core(&cx.data.pillar));
-        set("opts", Val::from_core(&cx.data.opts));
-        set("saltenv", Val::str(&cx.saltenv));
+        if self.is_plain() {
+            set("__salt__", Val::obj(Obj::Salt));
+            set("__grains__", Val::from_core(&cx.data.grains));
+            set("__opts__", Val::from_core(&cx.data.opts));
+            let traverse = (Val::str("traverse"), Val::obj(Obj::Function("traverse")));
+            set(
+                "__stack__",
+                Val::dict([traverse, (Val::str("cfg_path"), Val::str(cx.vars.str("cfg_path").unwrap_or(file)))]),
+            );
+        } else {
+            set("salt", Val::obj(Obj::Salt));
+            set("grains", Val::from_core(&cx.data.grains));
+            set("pillar", Val::from_core(&cx.data.pillar));
+            set("opts", Val::from_core(&cx.data.opts));
+            set("saltenv", Val::str(&cx.saltenv));
+        }
         if let Some(sls) = &cx.sls {
             set("sls", Val::str(sls));
             let (slspath, template) = match path {

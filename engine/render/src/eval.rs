@@ -513,7 +513,8 @@ impl<'e> Vm<'e> {
                 None => {
                     let name = name.name();
                     let message = format!("{} is undefined", corpus_core::python::quoted(&name));
-                    Val::Undef(Rc::new(Undef { message, name, near: Near::Scope(scope.clone()) }))
+                    let near = if self.engine.is_plain() { Near::Lenient } else { Near::Scope(scope.clone()) };
+                    Val::Undef(Rc::new(Undef { message, name, near }))
                 }
             },
             ExprKind::List(items) => Val::list(self.all(items, scope)?),

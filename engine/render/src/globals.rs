@@ -39,6 +39,11 @@ pub fn call(vm: &mut Vm, name: &str, args: &Args) -> R<Val> {
         "raise" => return Err(Fail::new(Kind::Error, &*show::text(&args.need(0, "msg")?)?)),
         "ifelse" => return ifelse(vm, args),
         "lipsum" => lipsum(args)?,
+        // Of `__stack__`: no global, so it is not among the names.
+        "traverse" => {
+            let rest = Args { pos: args.pos.iter().skip(1).cloned().collect(), named: args.named.clone() };
+            crate::filters::call(vm, "traverse", &args.need(0, "data")?, &rest)?
+        }
         _ => {
             let mut entries = vec![];
             for name in vm.base.names() {

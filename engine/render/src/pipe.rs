@@ -104,6 +104,28 @@ pub fn render_path(engine: &Engine, path: &Path, file: &str, cx: &RenderCx) -> R
     run(engine, &asked, template, Some(path), file, &head, source, cx)
 }
 
+/// Renders a file by Jinja alone; there is no data yet.
+pub fn render_jinja(
+    engine: &Engine,
+    path: &Path,
+    file: &str,
+    head: &str,
+    cx: &RenderCx,
+) -> Result<RenderedSls, Diagnostic> {
+    let source =
+        read(path).map_err(|why| Diagnostic::error(format!("{head}{why}")).at(Span::new(file, Pos::default()), ""))?;
+    let template = engine.template(path, file).map_err(|fail| fail.diagnostic(head))?;
+    text(engine, Some(template), Some(path), file, head, &source, cx)
+}
+
+impl RenderedSls {
+    /// Reads the rendered text as YAML.
+    pub fn read_yaml(&mut self, head: &str) -> Result<(), Diagnostic> {
+        self.node = yaml::parse(&self.text).map_err(|error| yaml_error(self, head, &error))?;
+        Ok(())
+    }
+}
+
 /// Renders a text that no file holds.
 pub fn render_source(
     engine: &Engine,
@@ -141,21 +163,7 @@ fn run(
     source: String,
     cx: &RenderCx,
 ) -> Result<RenderedSls, Diagnostic> {
-    let mut trace = Trace::default();
-    let mut text = source.clone();
-    if let Some(template) = template {
-        let base = engine.base_scope(cx, file, path);
-        let mut vm = Vm::new(engine, cx, base, template);
-        vm.render().map_err(|fail| fail.diagnostic(head))?;
-        text = with_newline(std::mem::take(&mut vm.out), &source);
-        trace.marks = std::mem::take(&mut vm.marks);
-        trace.frames = std::mem::take(&mut vm.frames);
-    } else if text.contains('\r') {
-        text = text.replace("\r\n", "\n");
-    }
-    trace.lines = std::iter::once(0).chain(text.match_indices('\n').map(|(i, _)| i as u32 + 1)).collect();
-    let mut rendered =
-        RenderedSls { file: file.into(), node: Node::default(), text: text.into(), trace: Arc::new(trace) };
+    let mut rendered = text(engine, template, path, file, head, &source, cx)?;
     rendered.node = match steps.contains(&Step::Json) {
         true => {
             let body = strip_shebang(&rendered.text);
@@ -171,6 +179,32 @@ fn run(
         decrypted(engine, &mut rendered, head)?;
     }
     Ok(rendered)
+}
+
+/// Runs the template, if there is one.
+fn text(
+    engine: &Engine,
+    template: Option<Arc<Template>>,
+    path: Option<&Path>,
+    file: &str,
+    head: &str,
+    source: &str,
+    cx: &RenderCx,
+) -> Result<RenderedSls, Diagnostic> {
+    let mut trace = Trace::default();
+    let mut text = source.to_owned();
+    if let Some(template) = template {
+        let base = engine.base_scope(cx, file, path);
+        let mut vm = Vm::new(engine, cx, base, template);
+        vm.render().map_err(|fail| fail.diagnostic(head))?;
+        text = with_newline(std::mem::take(&mut vm.out), source);
+        trace.marks = std::mem::take(&mut vm.marks);
+        trace.frames = std::mem::take(&mut vm.frames);
+    } else if text.contains('\r') {
+        text = text.replace("\r\n", "\n");
+    }
+    trace.lines = std::iter::once(0).chain(text.match_indices('\n').map(|(i, _)| i as u32 + 1)).collect();
+    Ok(RenderedSls { file: file.into(), node: Node::default(), text: text.into(), trace: Arc::new(trace) })
 }
 
 /// Decrypts the data. A message about it shows where the value stands, never a line as it was rendered.

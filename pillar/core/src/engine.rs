@@ -1,7 +1,6 @@
 //! Pillar files through the template engine.
 
-use crate::{PillarRenderer, Rendered};
-use corpus_core::exec::Caller;
+use crate::{Callers, PillarRenderer, Rendered};
 use corpus_core::{Data, Diagnostic, Map};
 use corpus_render::{Engine, RenderCx, RenderedSls};
 use std::sync::Arc;
@@ -9,17 +8,17 @@ use std::sync::Arc;
 /// Renders pillar SLS with an engine whose file roots are the pillar roots.
 pub struct EngineRenderer {
     engine: Engine,
-    caller: Arc<dyn Caller>,
+    callers: Callers,
 }
 
 impl EngineRenderer {
-    /// Makes a renderer; `caller` answers the templates' `salt['m.f']()`, on the master.
-    pub fn new(engine: Engine, caller: Arc<dyn Caller>) -> Self {
-        Self { engine, caller }
+    /// Makes a renderer; `callers` makes who answers the templates' `salt['m.f']()`, on the master.
+    pub fn new(engine: Engine, callers: Callers) -> Self {
+        Self { engine, callers }
     }
 
     fn context(&self, env: &str, vars: &Map, data: &Arc<Data>) -> RenderCx {
-        let mut cx = RenderCx::new(data.clone(), self.caller.clone());
+        let mut cx = RenderCx::new(data.clone(), (self.callers)(data));
         cx.saltenv = env.to_owned();
         cx.vars = vars.clone();
         cx

@@ -4,15 +4,29 @@
 //! Mistakes do not stop the rest: each is a `Diagnostic` here, and a line of Salt's wording under the pillar key
 //! `_errors`, which state runs look for and refuse to go on.
 
+pub mod arguments;
+mod cache;
 mod engine;
+mod gather;
+mod origin;
 mod sls;
+mod source;
+pub mod sources;
 mod top;
 
+pub use cache::PillarCache;
 pub use engine::EngineRenderer;
+pub use gather::{Maker, Sources};
+pub use origin::{Layer, Origin, Origins, Secrets, Story};
+pub use source::{Ask, Given, Piece, PillarSource, Place, Secret, Sees};
 
 use corpus_core::merge::{Strategy, merge};
-use corpus_core::{Data, Diagnostic, Label, Map, Node, Pos, Span, Value};
+use corpus_core::{Caller, Data, Diagnostic, Label, Map, Node, Pos, Span, Value};
+use gather::Ahead;
 use std::sync::Arc;
+
+/// Makes who answers the calls of templates that see some data.
+pub type Callers = Arc<dyn Fn(&Arc<Data>) -> Arc<dyn Caller> + Send + Sync>;
 
 /// Whose pillar, and under which circumstances.
 pub struct PillarRequest<'a> {
@@ -23,8 +37,11 @@ pub struct PillarRequest<'a> {
     pub saltenv: String,
     /// What `pillar=` on the command line says.
     pub override_: Map,
-    /// Further sources (Salt's external pillars), merged in this order over the files.
-    pub sources: &'a [&'a dyn PillarSource],
+    /// Further sources, Salt's external pillars.
+    pub sources: &'a Sources,
+    pub callers: Callers,
+    /// Whether to keep where each value came from.
+    pub explain: bool,
 }
 
 /// A minion's pillar and the mistakes that were met on the way.
@@ -32,21 +49,17 @@ pub struct PillarRequest<'a> {
 pub struct PillarResult {
     pub pillar: Map,
     pub errors: Vec<Diagnostic>,
-}
-
-/// A source of pillar besides the SLS files: a directory server, a program, a database.
-pub trait PillarSource: Send + Sync {
-    /// Its name, for messages.
-    fn name(&self) -> &str;
-    /// Returns its part of the minion's pillar; `so_far` is what the files and earlier sources gave.
-    fn load(&self, data: &Data, so_far: &Map) -> Result<Map, Diagnostic>;
+    /// Which values must not be shown.
+    pub secrets: Secrets,
+    /// Where the values came from, if that was asked for.
+    pub origins: Origins,
 }
 
 /// A rendered pillar SLS or top file.
 pub struct Rendered {
     pub node: Node,
     /// Tells where in the user's file a position of the node is.
-    pub locate: Arc<dyn Fn(Pos) -> Span>,
+    pub locate: Arc<dyn Fn(Pos) -> Span + Send + Sync>,
     /// Returns a line of a template, for excerpts.
     pub line: Arc<SourceLine>,
 }
@@ -76,21 +89,25 @@ pub trait PillarRenderer {
     fn render_top(&self, file: &str, env: &str, data: &Arc<Data>) -> Option<Result<Rendered, Diagnostic>>;
 }
 
-/// Compiles the pillar of one minion.
+/// Compiles the pillar of one minion: Salt's `Pillar.compile_pillar`.
 pub fn compile_pillar(request: &PillarRequest<'_>, renderer: &dyn PillarRenderer) -> PillarResult {
+    let ahead = Ahead::start(request);
     let mut run = Run::new(request, renderer);
-    let top = run.top();
-    let top_errors = std::mem::take(&mut run.messages);
-    let mut pillar = run.files(&top);
-    pillar = run.other_sources(pillar);
+    let (mut pillar, top_errors) =
+        if request.sources.first { run.sources_first(ahead) } else { run.files_first(ahead) };
     run.messages.extend(top_errors);
+    if run.opt("pillar_opts").is_some_and(Value::truthy) {
+        pillar.insert("master", request.data.opts.clone());
+    }
     if !run.messages.is_empty() {
         pillar.insert("_errors", run.messages.clone());
     }
     if !request.override_.is_empty() {
         pillar = run.merge(pillar, &request.override_);
+        run.layer(|| Layer::of_source("the command line's pillar=", request.override_.clone().into()));
     }
-    PillarResult { pillar, errors: run.diagnostics }
+    let origins = Origins::new(run.layers, run.strategy, run.merge_lists);
+    PillarResult { pillar, errors: run.diagnostics, secrets: run.secret, origins }
 }
 
 /// One compilation.
@@ -108,6 +125,13 @@ struct Run<'a> {
     /// Salt's words for what went wrong.
     messages: Vec<String>,
     diagnostics: Vec<Diagnostic>,
+    secret: Secrets,
+    /// What was merged, in order; kept for explanations only.
+    layers: Vec<Layer>,
+    /// The parts of the SLS at hand, in the order in which they are merged.
+    pieces: Vec<Piece>,
+    /// The minion's data as templates and the top file see it.
+    data: Arc<Data>,
 }
 
 impl<'a> Run<'a> {
@@ -147,6 +171,41 @@ impl<'a> Run<'a> {
             named_at: vec![],
             messages: vec![],
             diagnostics,
+            secret: Secrets::default(),
+            layers: vec![],
+            pieces: vec![],
+            data: request.data.clone(),
+        }
+    }
+
+    /// The files, and the sources over them.
+    fn files_first(&mut self, ahead: Ahead) -> (Map, Vec<String>) {
+        let tops = self.read_tops();
+        let top = self.top(tops);
+        let top_errors = std::mem::take(&mut self.messages);
+        let mut pillar = self.files(&top);
+        if !self.request.sources.list.is_empty() && !self.request.override_.is_empty() {
+            pillar = self.merge(pillar, &self.request.override_);
+        }
+        (self.other_sources(pillar, ahead), top_errors)
+    }
+
+    /// The sources, and the files over them: these see what those gave.
+    fn sources_first(&mut self, ahead: Ahead) -> (Map, Vec<String>) {
+        let tops = self.read_tops();
+        let top_errors = std::mem::take(&mut self.messages);
+        let given = self.other_sources(self.request.override_.clone(), ahead);
+        Arc::make_mut(&mut self.data).pillar = Value::map(given.clone());
+        let top = self.top(tops);
+        let files = self.files(&top);
+        (self.merge(given, &files), top_errors)
+    }
+
+    /// Keeps a layer, if an explanation is wanted.
+    fn layer(&mut self, layer: impl FnOnce() -> Layer) {
+        if self.request.explain {
+            let layer = layer();
+            self.layers.push(layer);
         }
     }
 
@@ -162,20 +221,5 @@ impl<'a> Run<'a> {
     fn fail(&mut self, message: impl Into<String>, diagnostic: Diagnostic) {
         self.messages.push(message.into());
         self.diagnostics.push(diagnostic);
-    }
-
-    fn other_sources(&mut self, mut pillar: Map) -> Map {
-        if !self.request.sources.is_empty() && !self.request.override_.is_empty() {
-            pillar = self.merge(pillar, &self.request.override_);
-        }
-        for source in self.request.sources {
-            match source.load(&self.request.data, &pillar) {
-                Ok(more) => pillar = self.merge(pillar, &more),
-                Err(why) => {
-                    self.fail(format!("Failed to load ext_pillar {}: {}", source.name(), why.message), why);
-                }
-            }
-        }
-        pillar
     }
 }

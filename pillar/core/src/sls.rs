@@ -1,8 +1,8 @@
 //! Pillar SLS: rendering, includes with `key` and `defaults`, and merging.
 
 use crate::top::Matches;
-use crate::{Rendered, Run};
-use corpus_core::{Diagnostic, Map, Node, Value, glob, suggest};
+use crate::{Layer, Piece, Place, Rendered, Run};
+use corpus_core::{Diagnostic, Map, Node, NodeKind, Value, glob, suggest};
 use std::collections::HashMap;
 
 /// What was rendered already in this environment, without its includes: a second include gets that.
@@ -41,12 +41,23 @@ impl Run<'_> {
                 }
             }
             for sls in files {
-                if let Some(more) = self.sls(&sls, env, &mut done, &Map::new(), 0) {
+                let more = self.sls(&sls, env, &mut done, &Map::new(), 0);
+                let pieces = std::mem::take(&mut self.pieces);
+                if let Some(more) = more {
                     pillar = self.merge(pillar, &more);
+                    self.layer(|| Layer { source: format!("pillar SLS {sls} ({env})"), pieces });
                 }
             }
         }
         pillar
+    }
+
+    fn piece(&self, rendered: &Rendered) -> Piece {
+        let mut node = rendered.node.clone();
+        if let NodeKind::Map(entries) = &mut node.kind {
+            entries.retain(|(key, _)| key.as_str() != Some("include"));
+        }
+        Piece { node, under: vec![], place: Place::Computed(rendered.locate.clone()) }
     }
 
     fn matching(&self, pattern: &str, env: &str) -> Vec<String> {
@@ -58,7 +69,7 @@ impl Run<'_> {
             self.missing(sls, env);
             return None;
         };
-        let rendered = match self.renderer.render(sls, env, defaults, &self.request.data) {
+        let rendered = match self.renderer.render(sls, env, defaults, &self.data) {
             Ok(rendered) => rendered,
             Err(why) => {
                 let safe = self.opt("pillar_safe_render_error").is_none_or(Value::truthy);
@@ -92,10 +103,14 @@ impl Run<'_> {
             own.remove("include");
         }
         done.insert(sls.to_owned(), Some(own.clone()));
+        let piece = self.request.explain.then(|| self.piece(&rendered));
         let over = self.opt("pillar_includes_override_sls").is_some_and(Value::truthy);
         let mut merged = if over { own.clone() } else { Map::new() };
+        let (before, after) = if over { (piece, None) } else { (None, piece) };
+        self.pieces.extend(before);
         for include in includes.unwrap_or_default() {
             for name in self.resolve(&include.sls, sls, &file, env) {
+                let known_pieces = self.pieces.len();
                 let more = match done.get(&name) {
                     Some(known) => known.clone(),
                     None if depth >= MAX_DEPTH => {
@@ -112,10 +127,14 @@ impl Run<'_> {
                         self.sls(&name, env, done, &include.defaults, depth + 1)
                     }
                 };
+                for piece in &mut self.pieces[known_pieces..] {
+                    piece.under.splice(0..0, path(include.key.as_deref()).map(Value::str));
+                }
                 let Some(more) = more.filter(|m| !m.is_empty()) else { continue };
                 merged = self.merge(merged, &under(more, include.key.as_deref()));
             }
         }
+        self.pieces.extend(after);
         // The file that includes has the last word, unless it is set otherwise.
         Some(if over { merged } else { self.merge(merged, &own) })
     }
@@ -193,8 +212,12 @@ impl Run<'_> {
     }
 }
 
-/// Puts a mapping under a key, `x:y` being two levels.
+/// The steps of a key: `x:y` is two levels.
+fn path(key: Option<&str>) -> impl DoubleEndedIterator<Item = &str> {
+    key.filter(|key| !key.is_empty()).into_iter().flat_map(|key| key.split(':'))
+}
+
+/// Puts a mapping under a key.
 fn under(map: Map, key: Option<&str>) -> Map {
-    let Some(key) = key.filter(|key| !key.is_empty()) else { return map };
-    key.split(':').rev().fold(map, |inner, part| [(part, Value::map(inner))].into_iter().collect())
+    path(key).rev().fold(map, |inner, part| [(part, Value::map(inner))].into_iter().collect())
 }

@@ -8,7 +8,7 @@ use corpus_core::{Diagnostic, Map, Node, Value, suggest};
 pub type Matches = Vec<(String, Vec<String>)>;
 
 /// A target of a merged top file.
-struct Entry {
+pub(crate) struct Entry {
     target: String,
     kind: String,
     order: i64,
@@ -20,14 +20,19 @@ struct Entry {
 const MALFORMED: &str = "Error encountered while rendering pillar top file.";
 
 impl Run<'_> {
-    /// Reads all top files and returns what they give this minion.
-    pub(crate) fn top(&mut self) -> Matches {
+    /// Reads all top files.
+    pub(crate) fn read_tops(&mut self) -> Vec<(String, Vec<Entry>)> {
         let mut merged: Vec<(String, Vec<Entry>)> = Vec::new();
         for (_, rendered) in self.top_files() {
             if !self.merge_top(&rendered, &mut merged) {
                 return vec![];
             }
         }
+        merged
+    }
+
+    /// Returns what the top files give this minion.
+    pub(crate) fn top(&mut self, merged: Vec<(String, Vec<Entry>)>) -> Matches {
         let mut matches: Matches = Vec::new();
         for (env, mut entries) in merged {
             if self.request.pillarenv.as_ref().is_some_and(|only| *only != env) {
@@ -65,7 +70,7 @@ impl Run<'_> {
         let file = self.opt("state_top").and_then(Value::as_str).unwrap_or("top.sls").to_owned();
         let mut tops: Vec<(String, Rendered)> = Vec::new();
         for env in asked {
-            match self.renderer.render_top(&file, &env, &self.request.data) {
+            match self.renderer.render_top(&file, &env, &self.data) {
                 None => {}
                 Some(Ok(rendered)) => tops.push((env, rendered)),
                 Some(Err(why)) => {
@@ -85,7 +90,7 @@ impl Run<'_> {
                 if done.contains(&known) {
                     continue;
                 }
-                match self.renderer.render(&known.1, &env, &Map::new(), &self.request.data) {
+                match self.renderer.render(&known.1, &env, &Map::new(), &self.data) {
                     Ok(rendered) => tops.push((env.clone(), rendered)),
                     Err(why) => {
                         let message = format!("Rendering Top file {} failed, render error:\n{}", known.1, why.message);
@@ -182,7 +187,7 @@ impl Run<'_> {
             }
         };
         match target {
-            Ok(target) => target.matches(&self.request.data),
+            Ok(target) => target.matches(&self.data),
             // Salt logs it, matches nothing and leaves no word in the pillar: states would run with a part of theirs.
             Err(why) => {
                 let message = format!("pillar top file: target '{}': {why}", entry.target);

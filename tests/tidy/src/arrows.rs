@@ -29,6 +29,7 @@ const MAY: &[(&str, &[&str])] = &[
             "corpus-wire",
             "corpus-ssh",
             "corpus-pillar",
+            "corpus-git",
             "corpus-exec",
             "corpus-minion",
         ],

@@ -249,6 +249,6 @@ fn binary(text: &str) -> Result<Value, String> {
     let letters: String = text.chars().filter(|c| c.is_ascii_alphanumeric() || "+/".contains(*c)).collect();
     // Python: letters at the end that make no byte are left out.
     let whole = if letters.len() % 4 == 1 { &letters[..letters.len() - 1] } else { &letters };
-    let out = corpus_core::digest::unbase64(whole).unwrap_or_default();
+    let out = crate::digest::unbase64(whole).unwrap_or_default();
     String::from_utf8(out).map(Value::from).map_err(|_| "failed to decode base64 data: it is not UTF-8 text".into())
 }

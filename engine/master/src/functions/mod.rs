@@ -96,8 +96,11 @@ fn call_data(session: &Arc<Session>, call: &Call) -> Result<Arc<Data>, Failure> 
     match session.data(&saltenv, pillarenv(session, call).as_deref(), &over) {
         Ok(data) => Ok(Arc::new(data)),
         Err(PillarFailure::Failed(failure)) => Err(failure),
-        // Salt: functions go on with what there is; only what compiles states stops.
-        Err(PillarFailure::Errors(_, errors)) if call.fun.starts_with("state.show_") => {
+        // Salt: functions go on with what there is; only what compiles states stops, unless it is set otherwise.
+        Err(PillarFailure::Errors(_, errors))
+            if call.fun.starts_with("state.show_")
+                || session.corpus.config.text("corpus_pillar_errors") == Some("stop") =>
+        {
             Err(state::pillar_failed(&errors))
         }
         Err(PillarFailure::Errors(data, errors)) => {

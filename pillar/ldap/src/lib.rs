@@ -1,0 +1,1 @@
+//! A directory: its client, and the pillar source `pillar_ldap`.

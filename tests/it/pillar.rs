@@ -1,0 +1,90 @@
+//! Pillar sources from the command line: merge order, failures that are named, explanations.
+
+use crate::support::{Said, Tree};
+
+fn with_sources(setting: &str) -> Tree {
+    let tree = Tree::new();
+    let minion = std::fs::read_to_string(tree.path().join("etc/minion")).expect("a configuration");
+    tree.file("etc/minion", &format!("{minion}{setting}"));
+    tree.file("pillar/top.sls", "base:\n  '*': [a]\n");
+    tree.file("pillar/a.sls", "role: web\nports:\n  http: 80\n  https: 443\n");
+    tree
+}
+
+#[test]
+fn sources_are_merged_and_explained() {
+    let tree = with_sources(
+        "ext_pillar:\n  - cmd_yaml: 'echo \"ports: {http: 8080}\"'\n  - stack: $TREE/stack/stack.cfg\n",
+    );
+    tree.file("stack/stack.cfg", "{{ pillar.role }}.yml\n");
+    tree.file("stack/web.yml", "{% set up = true %}\nports:\n  admin: {{ 9000 + 1 }}\nup: {{ up }}\n");
+    let said = tree.local(&["pillar.items", "--out=json"]).expect(0);
+    let expected = serde_json::json!({
+        "role": "web", "ports": {"http": 8080, "https": 443, "admin": 9001}, "up": true,
+    });
+    assert_eq!(said.json()["local"], expected);
+
+    let explain = |key: &str| tree.local(&["pillar.explain", key, "--out=json"]).expect(0).json()["local"].clone();
+    let told = explain("ports:http");
+    assert_eq!(told["value"], 8080);
+    assert_eq!(told["from"][0], "cmd_yaml at the output of `echo`:1:9");
+    assert_eq!(told["overrode"], serde_json::json!([{"pillar SLS a (base) at a.sls:3:3": 80}]));
+    let stack = format!("stack at {}/stack/web.yml:3:3", tree.path().display());
+    assert_eq!(explain("ports:admin")["from"][0], stack);
+    let told = explain("ports");
+    assert_eq!(told["from"].as_array().expect("a list").len(), 3);
+    assert_eq!(told["parts"]["ports:https"]["from"][0], "pillar SLS a (base) at a.sls:4:3");
+    assert_eq!(explain("nope")["why"], "no source gives this key");
+    // As a runner has it: the minion is the last word.
+    let told = Said::of(tree.corpus(&["pillar.explain", "role", "db01", "--out=json"]).output().expect("it starts"));
+    assert_eq!(told.expect(0).json()["local"]["value"], "web");
+}
+
+#[test]
+fn a_source_that_fails_is_named_with_its_place() {
+    let tree = with_sources("ext_pillar:\n  - cmd_yaml: 'echo fine: 1'\n  - cmd_json: 'echo broken; exit 4'\n");
+    let said = tree.local(&["pillar.items", "--out=json"]).expect(0);
+    let pillar = &said.json()["local"];
+    assert_eq!(pillar["fine"], 1, "the others are there");
+    let errors = pillar["_errors"][0].as_str().expect("a text");
+    assert!(errors.starts_with("Failed to load ext_pillar cmd_json: the command failed"), "{errors}");
+    assert!(said.err.contains("etc/minion:5:5"), "{}", said.err);
+    // States do not run with a part of their pillar.
+    tree.file("salt/s.sls", "x:\n  test.nop: []\n");
+    let said = tree.local(&["state.apply", "s"]).expect(5);
+    assert!(said.out.contains("cmd_json"), "{}", said.out);
+    // By setting nothing does.
+    let minion = std::fs::read_to_string(tree.path().join("etc/minion")).expect("a configuration");
+    tree.file("etc/minion", &format!("{minion}corpus_pillar_errors: stop\n"));
+    assert_ne!(tree.local(&["pillar.get", "fine"]).code, 0);
+}
+
+#[test]
+fn answers_are_kept_for_their_lifetime() {
+    let tree = with_sources(
+        "pillar_cache: True\npillar_cache_ttl: 600\next_pillar:\n  - cmd_yaml: 'echo x >> $TREE/asked; echo n: 1'\n  \
+         - stack: $TREE/stack/stack.cfg\n",
+    );
+    tree.file("stack/stack.cfg", "web.yml\n").file("stack/web.yml", "s: 1\n");
+    let asked = || std::fs::read_to_string(tree.path().join("asked")).expect("it was asked").lines().count();
+    for _ in 0..2 {
+        assert_eq!(tree.local(&["pillar.get", "n", "--out=json"]).expect(0).json()["local"], 1);
+    }
+    assert_eq!(asked(), 1);
+    // Content that changed is read, whatever the lifetime.
+    tree.file("stack/web.yml", "s: 22\n");
+    assert_eq!(tree.local(&["pillar.get", "s", "--out=json"]).expect(0).json()["local"], 22);
+    assert_eq!(asked(), 1);
+    tree.local(&["saltutil.refresh_pillar"]).expect(0);
+    tree.local(&["pillar.get", "n"]).expect(0);
+    assert!(asked() > 1);
+}
+
+#[test]
+fn one_more_source_by_call_needs_leave() {
+    let tree = with_sources("on_demand_ext_pillar: [cmd_yaml]\n");
+    let said = tree.local(&["pillar.ext", "{cmd_yaml: \"echo extra: 1\"}", "--out=json"]).expect(0);
+    assert_eq!(said.json()["local"]["extra"], 1);
+    let said = tree.local(&["pillar.ext", "{cmd_json: \"echo 1\"}"]);
+    assert!(said.code != 0 && said.out.contains("not allowed for on-demand"), "{}{}", said.out, said.err);
+}
