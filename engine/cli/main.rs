@@ -166,7 +166,9 @@ fn start(overrides: &Overrides) -> Result<Arc<Corpus>, Failure> {
         let text: String = errors.iter().map(|error| error.to_text(None)).collect();
         Failure::new(Kind::Usage, text.trim_end().trim_start_matches("error: "))
     };
-    Config::load(overrides).and_then(Corpus::new).map_err(told)
+    let config = Config::load(overrides).map_err(told)?;
+    let extras = corpus_project::extras(&config);
+    Corpus::extended(config, extras).map_err(told)
 }
 
 const GRAMMAR: &str =

@@ -2,7 +2,7 @@
 
 use crate::host::{Act, Look};
 use crate::value::{Map, Value};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The data that belongs to one minion, as its master knows it.
 #[derive(Clone, Debug, Default)]
@@ -86,6 +86,36 @@ pub trait Caller: Send + Sync {
     /// Says why a function is not there and what to do, where more is known than that.
     fn explain(&self, _fun: &str) -> Option<String> {
         None
+    }
+    /// Returns the mapping that the templates of this run share, if they share one.
+    fn shared(&self) -> Option<&Shared> {
+        None
+    }
+}
+
+/// A mapping that one template changes and the next one sees: a project's configuration during its deployment. It is
+/// one object under two names: a variable, and a key of `opts`.
+#[derive(Debug)]
+pub struct Shared {
+    pub variable: &'static str,
+    pub opt: &'static str,
+    value: Mutex<Value>,
+}
+
+impl Shared {
+    /// Shares a value under a variable's name and a key of `opts`.
+    pub fn new(variable: &'static str, opt: &'static str, value: Value) -> Self {
+        Self { variable, opt, value: Mutex::new(value) }
+    }
+
+    /// Returns the value of now.
+    pub fn get(&self) -> Value {
+        self.value.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts a value.
+    pub fn set(&self, value: Value) {
+        *self.value.lock().unwrap_or_else(PoisonError::into_inner) = value;
     }
 }
 

@@ -30,7 +30,7 @@ pub mod value;
 pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Label, Severity};
-pub use exec::{Call, Caller, Data, ExecDef, ExecError, ExecFn};
+pub use exec::{Call, Caller, Data, ExecDef, ExecError, ExecFn, Shared};
 pub use host::{Act, Command, FileKind, Group, HostError, Look, Meta, Output, User};
 pub use low::{LowChunk, LowState, Requisite, RequisiteKind};
 pub use module::{ModuleFile, ModuleFunction, ModuleInfo};

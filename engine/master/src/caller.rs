@@ -2,8 +2,8 @@
 //! those of the master done by it.
 
 use crate::timings::Part;
-use crate::{Session, functions};
-use corpus_core::{Call, Caller, Data, ExecError, ExecFn, Value, suggest};
+use crate::Session;
+use corpus_core::{Call, Caller, Data, ExecError, ExecFn, Shared, Value, suggest};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -34,7 +34,7 @@ impl Caller for TemplateCaller {
 
     fn has(&self, fun: &str) -> bool {
         let corpus = &self.session.corpus;
-        corpus.registry.function(fun).is_some() || functions::find(fun).is_some() || self.session.has_function(fun)
+        corpus.registry.function(fun).is_some() || corpus.master_function(fun).is_some() || self.session.has_function(fun)
     }
 
     fn names(&self) -> Vec<String> {
@@ -48,11 +48,15 @@ impl Caller for TemplateCaller {
     fn explain(&self, fun: &str) -> Option<String> {
         self.session.corpus.explain(fun)
     }
+
+    fn shared(&self) -> Option<&Shared> {
+        self.session.shared.as_deref()
+    }
 }
 
 impl TemplateCaller {
     fn answer(&self, call: &Call) -> Result<Value, ExecError> {
-        if let Some(def) = functions::find(&call.fun) {
+        if let Some(def) = self.session.corpus.master_function(&call.fun) {
             self.machine.fetch_add(1, Ordering::Relaxed);
             return (def.run)(call, &self.session, &self.data);
         }

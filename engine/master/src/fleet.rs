@@ -7,7 +7,8 @@ use crate::{Corpus, functions};
 use corpus_core::diagnostic::Severity;
 use corpus_core::secret::Masked;
 use corpus_core::target::{Target, TargetKind};
-use corpus_core::{Call, Caller, Data, Diagnostic, Event, ExecError, Map, Value};
+use corpus_core::{Act, Call, Caller, Data, Diagnostic, Event, ExecError, Map, Value};
+use corpus_exec::real::Real;
 use corpus_minion::{Local, LocalOptions};
 use corpus_render::RenderCx;
 use corpus_ssh::{Host, MinionBinary, Roster, Ssh, SshError, SshOptions};
@@ -101,7 +102,7 @@ impl Corpus {
         let minion: Box<dyn Minion> = if pipe {
             Box::new(self.piped()?)
         } else {
-            Box::new(Local::new(LocalOptions::new(self.config.cache_dir.clone())))
+            self.here(Box::new(Real::new()))
         };
         let session =
             Session::new(self.clone(), self.config.id.clone(), minion).far(pipe).with_grains_file(grains_file);
@@ -115,6 +116,16 @@ impl Corpus {
         if !call.fun.starts_with("sys.") {
             self.sources();
         }
+    }
+
+    /// Makes a session with this machine, whose effects go through `host`.
+    pub fn session_here(self: &Arc<Self>, host: Box<dyn Act>) -> Session {
+        Session::new(self.clone(), self.config.id.clone(), self.here(host))
+    }
+
+    /// Makes the minion of this process, whose effects go through `host`.
+    pub fn here(&self, host: Box<dyn Act>) -> Box<dyn Minion> {
+        Box::new(Local::with(LocalOptions::new(self.config.cache_dir.clone()), self.registry.clone(), host))
     }
 
     /// Starts the minion as a process of this machine: SSH's distance without SSH.

@@ -20,15 +20,18 @@ mod timings;
 mod upstream;
 
 pub use caller::TemplateCaller;
-pub use config::{Config, Overrides};
+pub use config::{Config, Overrides, read_map};
+pub use corpus_exec::real::Real as Machine;
 pub use diagnose::{Failure, HostReturn, Kind, Outcome};
 pub use fleet::{Progress, Selector};
-pub use session::Session;
+pub use functions::MasterDef;
+pub use session::{PillarFailure, Session};
 
-use corpus_core::{Diagnostic, Registry};
+use corpus_core::{Diagnostic, ExecDef, Registry};
 use corpus_render::{Decrypt, Engine, FileRoots};
 use fileserver::FileServer;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -36,6 +39,17 @@ use std::sync::{Arc, OnceLock};
 /// leave theirs.
 pub fn no_core_dumps() {
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
+/// What lives above the master and answers through it: projects.
+#[derive(Clone, Default)]
+pub struct Extras {
+    /// Functions that the master answers.
+    pub functions: &'static [&'static [MasterDef]],
+    /// Functions of this machine, which states may call, too.
+    pub exec: &'static [ExecDef],
+    /// State trees that come with the program, below those of the configuration.
+    pub roots: Vec<PathBuf>,
 }
 
 /// One process of corpus: what it was configured with, and what its sessions share.
@@ -49,6 +63,9 @@ pub struct Corpus {
     sources: OnceLock<corpus_pillar::Sources>,
     /// Who decrypts what the renderer `gpg` finds.
     pub decrypt: Arc<dyn Decrypt>,
+    /// What is answered here, table by table: the master's own functions, and those of what lives above it.
+    functions: Vec<&'static [MasterDef]>,
+    extras: Extras,
     files: FileServer,
     /// Executable modules of the state tree, by name.
     modules: BTreeMap<String, modules::Found>,
@@ -59,20 +76,31 @@ pub struct Corpus {
 impl Corpus {
     /// Starts from a configuration.
     pub fn new(config: Config) -> Result<Arc<Self>, Vec<Diagnostic>> {
+        Self::extended(config, Extras::default())
+    }
+
+    /// Starts from a configuration, with what lives above the master.
+    pub fn extended(config: Config, extras: Extras) -> Result<Arc<Self>, Vec<Diagnostic>> {
         let gpg: Arc<dyn Decrypt> = Arc::new(gpg::Gpg::new(&config));
-        let engine = Engine::decrypting(FileRoots::new(config.file_roots.clone()), gpg.clone());
+        let mut roots = config.file_roots.clone();
+        for dirs in roots.values_mut() {
+            dirs.extend(extras.roots.iter().cloned());
+        }
+        let engine = Engine::decrypting(FileRoots::new(roots), gpg.clone());
         let pillar_engine = Engine::decrypting(FileRoots::new(config.pillar_roots.clone()), gpg.clone());
         let files = FileServer::new(config.cache_dir.clone());
         let modules = modules::find(engine.roots());
         Ok(Arc::new(Self {
             modules,
-            registry: corpus_minion::registry(),
+            registry: corpus_minion::registry().exec(extras.exec),
+            functions: functions::TABLES.iter().chain(extras.functions.iter()).copied().collect(),
             engine,
             pillar_engine,
             sources: OnceLock::new(),
             decrypt: gpg,
             files,
             interrupt: Arc::default(),
+            extras,
             config,
         }))
     }
@@ -82,15 +110,34 @@ impl Corpus {
         self.sources.get_or_init(|| sources::of(&self.config, &self.decrypt))
     }
 
+    /// Makes the same again with other directories on top of the base trees: states, pillar.
+    pub fn over(&self, states: PathBuf, pillar: PathBuf) -> Result<Arc<Self>, Vec<Diagnostic>> {
+        let mut config = self.config.clone();
+        for (roots, top) in [(&mut config.file_roots, states), (&mut config.pillar_roots, pillar)] {
+            roots.entry("base".into()).or_default().insert(0, top);
+        }
+        Self::extended(config, self.extras.clone())
+    }
+
     /// Tells whether the call is to end early.
     pub fn interrupted(&self) -> bool {
         self.interrupt.load(Ordering::Relaxed)
     }
 
+    /// Walks the functions that are answered here.
+    pub fn master_functions(&self) -> impl Iterator<Item = &'static MasterDef> {
+        self.functions.iter().flat_map(|table| table.iter())
+    }
+
+    /// Finds a function that is answered here.
+    pub fn master_function(&self, fun: &str) -> Option<&'static MasterDef> {
+        self.master_functions().find(|def| def.name == fun)
+    }
+
     /// Tells whether a function exists, here or on minions.
     pub fn knows(&self, fun: &str) -> bool {
         self.registry.function(fun).is_some()
-            || functions::find(fun).is_some()
+            || self.master_function(fun).is_some()
             || self.is_runner(fun)
             || self.has_module(fun)
     }
@@ -108,7 +155,7 @@ impl Corpus {
     /// Returns all function names, sorted.
     pub fn function_names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.registry.all_exec().map(|def| def.name.to_owned()).collect();
-        names.extend(functions::all().map(|def| def.name.to_owned()));
+        names.extend(self.master_functions().map(|def| def.name.to_owned()));
         names.extend(functions::runner::RUNNERS.iter().map(|def| def.name.to_owned()));
         names.sort();
         names.dedup();

@@ -4,7 +4,7 @@ use crate::diagnose::{Failure, Kind};
 use crate::fileserver::lock;
 use crate::timings::Timings;
 use crate::{Corpus, TemplateCaller, config};
-use corpus_core::{Data, Diagnostic, Map, ModuleInfo, Severity, Value, secret};
+use corpus_core::{Data, Diagnostic, Map, ModuleInfo, Severity, Shared, Value, secret};
 use corpus_pillar::{Callers, EngineRenderer, PillarRequest, PillarResult, Sources};
 use corpus_wire::Minion;
 use std::path::PathBuf;
@@ -29,6 +29,10 @@ pub struct Session {
     /// The exit status that the answered call left beside its value.
     pub retcode: AtomicI32,
     pub timings: Timings,
+    /// The mapping that the templates of a deployment share.
+    pub shared: Option<Arc<Shared>>,
+    /// The data that was worked out for all that this session does.
+    pinned: Option<Data>,
     /// A dry run is under way: what templates would write is told, not written.
     pub dry: AtomicBool,
     /// What the executable modules of the tree have on the minion, once it was asked.
@@ -53,6 +57,8 @@ impl Session {
             grains: Mutex::default(),
             warnings: Mutex::default(),
             retcode: AtomicI32::default(),
+            shared: None,
+            pinned: None,
             dry: AtomicBool::default(),
             synced: Mutex::default(),
             told: Mutex::default(),
@@ -80,6 +86,19 @@ impl Session {
     /// Takes the grains from a file instead of asking the machine.
     pub fn with_grains_file(mut self, path: Option<PathBuf>) -> Self {
         self.grains_file = path;
+        self
+    }
+
+    /// Takes grains that are known already.
+    pub fn with_grains(self, grains: Value) -> Self {
+        *lock(&self.grains) = Some(grains);
+        self
+    }
+
+    /// Lets the templates share a mapping, and fixes grains, pillar and configuration for the whole session.
+    pub fn with_shared(mut self, shared: Arc<Shared>, data: Data) -> Self {
+        self.grains = Mutex::new(Some(data.grains.clone()));
+        (self.shared, self.pinned) = (Some(shared), Some(data));
         self
     }
 
@@ -132,6 +151,13 @@ impl Session {
 
     /// Compiles the pillar, with what the command line lays over it, and returns all data of the minion.
     pub fn data(self: &Arc<Self>, saltenv: &str, pillarenv: Option<&str>, over: &Map) -> Result<Data, PillarFailure> {
+        if let Some(pinned) = &self.pinned {
+            let mut data = pinned.clone();
+            if let Some(pillar) = data.pillar.as_map_mut() {
+                corpus_core::merge::update(pillar, over, false);
+            }
+            return Ok(data);
+        }
         let bare = self.bare_data(saltenv)?;
         let PillarResult { pillar, errors, .. } = self.pillar(&bare, pillarenv, over);
         let pillar = Value::map(pillar);

@@ -1,7 +1,7 @@
 //! What a minion gets from its master during a run: files found and rendered, trees listed, events taken.
 
 use crate::fileserver::lock;
-use crate::functions::{self, runner};
+use crate::functions::runner;
 use crate::session::Session;
 use crate::timings::Part;
 use crate::{Corpus, TemplateCaller};
@@ -220,14 +220,14 @@ impl Upstream for RunSource<'_> {
     }
 
     fn knows(&self, fun: &str) -> bool {
-        functions::find(fun).is_some() || (self.session.orchestrates && runner::of_steps(fun))
+        self.corpus().master_function(fun).is_some() || (self.session.orchestrates && runner::of_steps(fun))
     }
 
     fn call(&self, call: &Call) -> Result<Value, ExecError> {
         if self.session.orchestrates && runner::of_steps(&call.fun) {
             return runner::step(&self.session.corpus, call);
         }
-        match functions::find(&call.fun) {
+        match self.corpus().master_function(&call.fun) {
             Some(def) => (def.run)(call, self.session, &self.data),
             None => Err(ExecError::NotFound(call.fun.clone())),
         }

@@ -147,7 +147,9 @@ impl Engine {
     fn run(&self, template: Arc<Template>, cx: &RenderCx, head: &str) -> Result<String, Diagnostic> {
         let base = self.base_scope(cx, &template.file, None);
         let mut vm = Vm::new(self, cx, base, template.clone());
-        vm.render().map_err(|fail| fail.diagnostic(head))?;
+        let done = vm.render().map_err(|fail| fail.diagnostic(head));
+        keep_shared(cx, &vm.base);
+        done?;
         Ok(with_newline(vm.out, &template.source))
     }
 
@@ -246,12 +248,34 @@ impl Engine {
                 set("tplroot", Val::str(slspath.split('/').next().unwrap_or_default()));
             }
         }
+        if let Some(shared) = cx.caller.shared() {
+            let value = Val::from_core(&shared.get());
+            if let Some(Val::Dict(opts)) = scope.own(Sym::of("opts")) {
+                opts.insert(Val::str(shared.opt), value.clone());
+            }
+            set(shared.variable, value);
+        }
         for (name, value) in &cx.vars {
             if let Some(name) = name.as_str() {
                 set(name, Val::from_core(value));
             }
         }
         scope
+    }
+}
+
+/// Takes over what a template did to the mapping that it shares with others.
+pub(crate) fn keep_shared(cx: &RenderCx, base: &Scope) {
+    let Some(shared) = cx.caller.shared() else { return };
+    let value = base.own(Sym::of("opts")).and_then(|opts| match opts {
+        Val::Dict(opts) => opts.get_str(shared.opt),
+        _ => None,
+    });
+    match value.map(|value| value.to_core()) {
+        Some(Some(value)) => shared.set(value),
+        // A template may take it out of its own `opts`; that is not the others' concern.
+        None => {}
+        Some(None) => tracing::warn!("`{}` holds what is no data; its changes are not kept", shared.variable),
     }
 }
 

@@ -196,7 +196,9 @@ fn text(
     if let Some(template) = template {
         let base = engine.base_scope(cx, file, path);
         let mut vm = Vm::new(engine, cx, base, template);
-        vm.render().map_err(|fail| fail.diagnostic(head))?;
+        let done = vm.render().map_err(|fail| fail.diagnostic(head));
+        crate::engine::keep_shared(cx, &vm.base);
+        done?;
         text = with_newline(std::mem::take(&mut vm.out), source);
         trace.marks = std::mem::take(&mut vm.marks);
         trace.frames = std::mem::take(&mut vm.frames);

@@ -70,6 +70,7 @@ fn compile(dir: &Path, case: &Json, grains: &Json) -> PillarResult {
         grains: Value::map(map(grains, dir)),
         pillar: Value::map(Map::new()),
         opts: opts.into(),
+        ..Data::default()
     };
     let request = PillarRequest {
         saltenv: data.saltenv.to_string(),

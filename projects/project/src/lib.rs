@@ -1,1 +1,72 @@
 //! Projects: what is deployed, and how a push gets there.
+
+pub mod api;
+pub mod archive;
+pub mod bundles;
+pub mod chrono;
+pub mod config;
+mod copy;
+mod cx;
+pub mod deploy;
+mod disk;
+mod error;
+pub mod fs;
+pub mod functions;
+pub mod init;
+mod journal;
+mod layout;
+pub mod lock;
+mod modules;
+mod name;
+mod notify;
+mod owned;
+mod permissions;
+mod placeholders;
+mod procedures;
+mod progress;
+pub mod repo;
+pub mod report;
+pub mod rollback;
+mod run;
+mod sample;
+mod saved;
+pub mod steps;
+mod switch;
+mod sync;
+mod task;
+mod undo;
+mod users;
+pub mod wiring;
+
+pub use config::configuration;
+pub use cx::{Cx, Facts};
+pub use deploy::{DeployRequest, deploy};
+pub use error::{ProjectError, R};
+pub use init::{InitReport, init_project};
+pub use layout::Layout;
+pub use lock::LockOwner;
+pub use name::{NameError, ProjectName};
+pub use progress::{Note, Progress, Silent};
+pub use report::DeployReport;
+pub use task::{run_sls, run_task};
+
+use corpus_core::ExecDef;
+use corpus_master::{Config, Extras, MasterDef};
+
+/// What the master answers for projects.
+pub const FUNCTIONS: &[&[MasterDef]] = &[functions::FNS, procedures::FNS, permissions::FNS];
+
+/// What states may call on this machine.
+pub const EXEC: &[ExecDef] = permissions::EXEC;
+
+/// Returns what projects add to a master.
+pub fn extras(config: &Config) -> Extras {
+    let roots = match bundles::root(&config.cache_dir) {
+        Ok(root) => vec![root],
+        Err(error) => {
+            tracing::debug!("the bundles are not laid out: {error}");
+            vec![]
+        }
+    };
+    Extras { functions: FUNCTIONS, exec: EXEC, roots }
+}

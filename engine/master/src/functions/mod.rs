@@ -28,16 +28,12 @@ pub struct MasterDef {
     pub run: Answer,
 }
 
-const TABLES: &[&[MasterDef]] = &[cp::FNS, graph::FNS, pillar::FNS, slsutil::FNS, state::FNS, sys::FNS];
+/// The master's own functions.
+pub const TABLES: &[&[MasterDef]] = &[cp::FNS, graph::FNS, pillar::FNS, slsutil::FNS, state::FNS, sys::FNS];
 
-/// Walks the master's functions.
+/// Walks the master's own functions.
 pub fn all() -> impl Iterator<Item = &'static MasterDef> {
     TABLES.iter().flat_map(|table| table.iter())
-}
-
-/// Finds a function of the master.
-pub fn find(fun: &str) -> Option<&'static MasterDef> {
-    all().find(|def| def.name == fun)
 }
 
 /// Answers a call for one minion.
@@ -47,7 +43,7 @@ pub fn answer(session: &Arc<Session>, call: &Call, events: &(dyn Fn(Event) + Syn
     }
     // What only shows states writes nothing either.
     session.dry.store(call.fun.starts_with("state."), Ordering::Relaxed);
-    let value = if let Some(def) = find(&call.fun) {
+    let value = if let Some(def) = session.corpus.master_function(&call.fun) {
         call_data(session, call).and_then(|data| (def.run)(call, session, &data).map_err(|e| function(&e)))
     } else {
         match session.corpus.registry.function(&call.fun).map(|def| def.run) {

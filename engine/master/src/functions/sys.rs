@@ -64,10 +64,10 @@ fn names(call: &Call) -> Vec<String> {
 
 /// Everything that can be called, with arguments and documentation: the tree's own modules are asked on the minion.
 fn exec_docs(session: &Arc<Session>) -> Result<Vec<(String, String, String)>, ExecError> {
-    let registry = &session.corpus.registry;
+    let corpus = &session.corpus;
     let mut all: Vec<_> =
-        registry.all_exec().map(|d| (d.name.to_owned(), d.args.to_owned(), d.doc.to_owned())).collect();
-    all.extend(super::all().map(|d| (d.name.to_owned(), d.args.to_owned(), d.doc.to_owned())));
+        corpus.registry.all_exec().map(|d| (d.name.to_owned(), d.args.to_owned(), d.doc.to_owned())).collect();
+    all.extend(corpus.master_functions().map(|d| (d.name.to_owned(), d.args.to_owned(), d.doc.to_owned())));
     all.extend(super::runner::RUNNERS.iter().map(|d| (d.name.to_owned(), d.args.to_owned(), d.doc.to_owned())));
     all.sort();
     all.dedup_by(|a, b| a.0 == b.0);

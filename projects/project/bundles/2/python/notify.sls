@@ -1,0 +1,3 @@
+# What the generic installer does.
+include:
+  - makina-states.projects.2.generic.notify
