@@ -3,6 +3,7 @@
 mod args;
 mod output;
 mod progress;
+mod push;
 
 use args::{Args, Format};
 use clap::{CommandFactory, Parser};
@@ -22,6 +23,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     corpus_master::no_core_dumps();
+    if let Some(code) = push::answer() {
+        return code;
+    }
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {

@@ -12,5 +12,6 @@ mod mistakes;
 mod pillar;
 mod postgres;
 mod secrets;
+mod push;
 mod support;
 mod thin;

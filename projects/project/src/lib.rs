@@ -24,6 +24,7 @@ mod permissions;
 mod placeholders;
 mod procedures;
 mod progress;
+pub mod push;
 pub mod repo;
 pub mod report;
 pub mod rollback;

@@ -1,0 +1,159 @@
+//! The verbs of a push. They come before the grammar of targets and functions: git and sshd start them, by name.
+
+use corpus_project::push::{self, Conf, Deployer, Program};
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+/// Does what a verb of a push asks for; `None` if the command line is none of these.
+pub fn answer() -> Option<ExitCode> {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let text: Vec<&str> = words.iter().map(|word| word.to_str().unwrap_or("\u{fffd}")).collect();
+    let done = match text[..] {
+        [own] if push::is_hook(Path::new(own)).is_some() => hook(push::is_hook(Path::new(own)).unwrap_or_default()),
+        // A login shell is started as `-git-shell`, or with `-c` and the forced command.
+        [own, ref rest @ ..]
+            if own.rsplit('/').next().is_some_and(|own| own.trim_start_matches('-') == "git-shell") =>
+        {
+            login(rest)
+        }
+        [_, "git-shell", ref rest @ ..] => git_shell(rest, &original().unwrap_or_default()),
+        [_, "project-hook", "look", reference, new] => look(reference, new),
+        [_, "project-hook", name] => hook(name),
+        [_, "projects.serve"] => serve(),
+        [_, "projects.install"] => install(),
+        [_, "projects.authorize", project, who, ref key @ ..] if !key.is_empty() => {
+            authorize(project, who, Some(&key.join(" ")))
+        }
+        [_, "projects.revoke", project, who] => authorize(project, who, None),
+        [_, "projects.attach", project] => {
+            Conf::load().and_then(|conf| push::attach(&conf, project, &mut std::io::stdout()))
+        }
+        [_, verb, ..] if verb.starts_with("projects.") && usage(verb).is_some() => {
+            eprintln!("error: `corpus {verb}` takes {}", usage(verb).unwrap_or_default());
+            return Some(ExitCode::from(64));
+        }
+        _ => return None,
+    };
+    Some(match done {
+        Ok(code) => ExitCode::from(code),
+        Err(why) => {
+            eprintln!("error: {why}");
+            ExitCode::from(1)
+        }
+    })
+}
+
+fn usage(verb: &str) -> Option<&'static str> {
+    Some(match verb {
+        "projects.serve" | "projects.install" => "no argument",
+        "projects.attach" => "the name of a project",
+        "projects.authorize" => "a project, a person, and the person's public key",
+        "projects.revoke" => "a project and a person",
+        _ => return None,
+    })
+}
+
+/// What the client sent, where sshd forces another command.
+fn original() -> Option<String> {
+    // What is not text is no command that is known, and must not be taken for none.
+    std::env::var_os("SSH_ORIGINAL_COMMAND").map(|text| text.to_string_lossy().into_owned())
+}
+
+fn login(words: &[&str]) -> Result<u8, String> {
+    match words {
+        [] => git_shell(&[], ""),
+        ["-c", command] => {
+            let mut words = command.split(' ');
+            let own = words.next().and_then(|own| own.rsplit('/').next());
+            // Our own forced command: its words are root's, and the client's are in the variable. A client could send
+            // the same words itself, where nothing is forced: they open nothing that its user does not have.
+            if own == Some("corpus") && words.next() == Some("git-shell") {
+                return git_shell(&words.collect::<Vec<_>>(), &original().unwrap_or_default());
+            }
+            git_shell(&[], command)
+        }
+        _ => Err("there is no shell here: git push, fetch and clone".into()),
+    }
+}
+
+fn git_shell(words: &[&str], command: &str) -> Result<u8, String> {
+    let conf = Conf::load()?;
+    let (mut project, mut who) = (None, "");
+    for word in words {
+        match word.split_once('=') {
+            Some(("project", name)) => project = Some(name),
+            Some(("who", name)) => who = name,
+            _ => return Err(format!("`git-shell` takes project=NAME and who=NAME, not `{}`", word.escape_debug())),
+        }
+    }
+    push::git_shell(&conf, project, who, command)
+}
+
+fn hook(name: &str) -> Result<u8, String> {
+    let conf = Conf::load()?;
+    match name {
+        "pre-receive" => push::pre_receive(&conf, &mut std::io::stdin().lock()).map(|()| 0),
+        "proc-receive" => {
+            push::proc_receive(&conf, &mut std::io::stdin().lock(), &mut std::io::stdout().lock()).map(|()| 0)
+        }
+        other => Err(format!("`{}` is no hook of a project", other.escape_debug())),
+    }
+}
+
+fn look(reference: &str, new: &str) -> Result<u8, String> {
+    let sight = push::worker::look(&Conf::load()?, reference, new)?;
+    serde_json::to_writer(std::io::stdout(), &sight).map_err(|error| error.to_string())?;
+    Ok(0)
+}
+
+fn serve() -> Result<u8, String> {
+    let conf = Conf::load()?;
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CORPUS_LOG");
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let colour = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .without_time()
+        .init();
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, stop.clone()).map_err(|error| error.to_string())?;
+    }
+    let deployer = deployer(&conf)?;
+    let socket = conf.socket.display().to_string();
+    push::serve(conf, deployer, &stop).map_err(|error| format!("{socket}: {error}"))?;
+    Ok(0)
+}
+
+fn deployer(conf: &Conf) -> Result<Arc<dyn Deployer>, String> {
+    let Some(words) = conf.deployer.clone() else {
+        return Err("projects are not deployed by corpus itself yet: name a `deployer` in /etc/corpus-push.json".into());
+    };
+    Ok(Arc::new(Program { words, patience: Duration::from_secs(conf.max_seconds) }))
+}
+
+fn install() -> Result<u8, String> {
+    let conf = Conf::load()?;
+    let exe = std::env::current_exe().map_err(|error| error.to_string())?;
+    for line in push::setup::machine(&conf, &exe)? {
+        eprintln!("{line}");
+    }
+    Ok(0)
+}
+
+fn authorize(project: &str, who: &str, key: Option<&str>) -> Result<u8, String> {
+    let place = Conf::load()?.place(project)?;
+    let (uid, _) = place.owner()?;
+    if uid == 0 {
+        return Err(format!("the project `{project}` belongs to root, to whom nobody pushes"));
+    }
+    let exe = std::env::current_exe().map_err(|error| error.to_string())?;
+    push::setup::authorize(&place, &push::setup::home(uid)?, &exe, who, key).map(|_| 0)
+}

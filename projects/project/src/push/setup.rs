@@ -1,0 +1,299 @@
+//! What a machine needs before anybody can push to it: hooks, keys, a unit, a few lines for sshd.
+
+use super::{Conf, Kind, Place, conf, settings};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+/// The login shell for projects' users: it is corpus itself.
+pub const SHELL: &str = "/usr/local/lib/corpus/git-shell";
+/// The group of all projects' users, for sshd.
+pub const GROUP: &str = "corpus-push";
+
+/// Installs what all projects share; tells what changed.
+pub fn machine(conf: &Conf, exe: &Path) -> Result<Vec<String>, String> {
+    let mut changed = vec![];
+    // Others must be able to read most of it, whatever the caller's own habits are.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    folder(&conf.state, 0o700)?;
+    sync_hooks(conf, exe, &mut changed)?;
+    link(Path::new(SHELL), exe, &mut changed)?;
+    if !Path::new(conf::FILE).exists() {
+        let text = serde_json::to_string_pretty(conf).map_err(|error| error.to_string())?;
+        file(Path::new(conf::FILE), &(text + "\n"), 0o644, None, &mut changed)?;
+    }
+    let units = Path::new("/etc/systemd/system");
+    if units.is_dir() {
+        file(&units.join("corpus-push.service"), &unit(exe), 0o644, None, &mut changed)?;
+    }
+    let sshd = Path::new("/etc/ssh/sshd_config.d");
+    if sshd.is_dir() {
+        file(&sshd.join("corpus-push.conf"), &sshd_lines(exe), 0o644, None, &mut changed)?;
+    }
+    Ok(changed)
+}
+
+/// Puts the hooks right; they are links to corpus in a directory of root's.
+pub fn sync_hooks(conf: &Conf, exe: &Path, changed: &mut Vec<String>) -> Result<(), String> {
+    folder(&conf.hooks, 0o755)?;
+    // What else lies there would be run by git as well.
+    let strangers = std::fs::read_dir(&conf.hooks).into_iter().flatten().flatten();
+    for stranger in strangers.filter(|entry| !HOOKS.iter().any(|hook| entry.file_name() == *hook)) {
+        let path = stranger.path();
+        std::fs::remove_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        changed.push(format!("removed {}", path.display()));
+    }
+    HOOKS.iter().try_for_each(|hook| link(&conf.hooks.join(hook), exe, changed))
+}
+
+const HOOKS: &[&str] = &["pre-receive", "proc-receive"];
+
+/// Writes into a project's repositories what a push must find there also when it does not come over SSH. True where
+/// something changed.
+pub fn repositories(conf: &Conf, place: &Place) -> Result<bool, String> {
+    let (uid, gid) = place.owner()?;
+    let mut changed = false;
+    for bare in [Kind::Project, Kind::Pillar].map(|kind| place.bare(kind)).iter().filter(|bare| bare.exists()) {
+        for (name, value) in settings::of(conf).iter().filter(|(name, _)| LASTING.contains(name)) {
+            let git = |words: &[&str]| {
+                let mut git = corpus_git::program::git(bare, &[]);
+                // Without this, git would answer with the setting that we win over others with.
+                git.env_remove("GIT_CONFIG_COUNT").args(["config", "--file", "config"]).args(words);
+                let git = git.uid(uid).gid(gid).stdin(Stdio::null()).output();
+                git.map_err(|error| format!("cannot start git: {error}"))
+            };
+            let now = git(&["--get-all", name])?;
+            if String::from_utf8_lossy(&now.stdout).trim_end() == value {
+                continue;
+            }
+            let said = git(&["--replace-all", name, value])?;
+            if !said.status.success() {
+                return Err(format!("{}: {}", bare.display(), String::from_utf8_lossy(&said.stderr).trim()));
+            }
+            changed = true;
+        }
+    }
+    Ok(changed)
+}
+
+/// The settings that a repository keeps.
+const LASTING: &[&str] = &[
+    "core.hooksPath",
+    "receive.procReceiveRefs",
+    "receive.fsckObjects",
+    "receive.maxInputSize",
+    "receive.advertisePushOptions",
+    "receive.denyDeleteCurrent",
+    "receive.autogc",
+];
+
+/// Puts right what a project's pushes go through: hooks, and its repositories' settings. True where something changed.
+pub fn sync(conf: &Conf, place: &Place, exe: &Path) -> Result<bool, String> {
+    let mut changed = vec![];
+    sync_hooks(conf, exe, &mut changed)?;
+    Ok(repositories(conf, place)? || !changed.is_empty())
+}
+
+/// Lets somebody's key push to a project, or, without a key, nobody of that name any more. The key gets its forced
+/// command, and the file is root's, so that nothing that runs as the project's user adds a key.
+pub fn authorize(place: &Place, home: &Path, exe: &Path, who: &str, key: Option<&str>) -> Result<bool, String> {
+    let good = |c: char| c.is_ascii_alphanumeric() || "@._-".contains(c);
+    if who.is_empty() || who.len() > 80 || !who.chars().all(good) {
+        return Err("a person's name here is letters, digits and @._-, like alice@laptop".into());
+    }
+    let path = home.join(".ssh/authorized_keys");
+    let now = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(format!("{}: {error}", path.display())),
+    };
+    // Only lines of this form are kept: a key without the forced command would be more than a key to push.
+    let forced = format!("restrict,command=\"{} git-shell project={} who=", exe.display(), place.name);
+    let of =
+        |line: &str| line.strip_prefix(&forced).and_then(|rest| rest.split_once('"')).map(|(who, _)| who.to_owned());
+    let mut lines: Vec<String> =
+        now.lines().filter(|line| of(line).is_some_and(|other| other != who)).map(str::to_owned).collect();
+    if let Some(key) = key {
+        let key = public_key(key).ok_or("this is no public key of ssh: it looks like `ssh-ed25519 AAAA…`")?;
+        lines.push(format!("{forced}{who}\" {key} {who}"));
+    }
+    lines.insert(0, "# Written by corpus; what it did not write is removed.".into());
+    let mut changed = vec![];
+    folder(&home.join(".ssh"), 0o755)?;
+    file(&path, &(lines.join("\n") + "\n"), 0o644, Some((0, 0)), &mut changed)?;
+    Ok(!changed.is_empty())
+}
+
+/// Returns the home of a user of this machine.
+pub fn home(uid: u32) -> Result<PathBuf, String> {
+    let text = std::fs::read_to_string("/etc/passwd").map_err(|error| format!("/etc/passwd: {error}"))?;
+    let fields = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let mut homes = fields.filter(|fields| fields.len() >= 7 && fields[2] == uid.to_string()).map(|fields| fields[5]);
+    homes.next().map(PathBuf::from).ok_or_else(|| format!("the user {uid} is not in /etc/passwd"))
+}
+
+/// Returns type and body of a key, without options and comment.
+fn public_key(text: &str) -> Option<String> {
+    let mut words = text.split_ascii_whitespace();
+    let (kind, body) = (words.next()?, words.next()?);
+    let known = ["ssh-ed25519", "ssh-rsa", "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com"];
+    let known = known.contains(&kind) || kind.starts_with("ecdsa-sha2-nistp");
+    let good = body.len() >= 32 && body.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b));
+    let plain = kind.bytes().all(|b| b.is_ascii_alphanumeric() || b"@.-".contains(&b));
+    (known && plain && good).then(|| format!("{kind} {body}"))
+}
+
+/// Returns the unit of the privileged side.
+pub fn unit(exe: &Path) -> String {
+    format!(
+        "[Unit]\n\
+         Description=corpus: deploys what is pushed to this machine's projects\n\
+         After=network.target\n\n\
+         [Service]\n\
+         Type=exec\n\
+         ExecStart={} projects.serve\n\
+         Restart=on-failure\n\
+         # A deployment that is under way is finished first; only the service itself is told to stop.\n\
+         KillMode=mixed\n\
+         TimeoutStopSec=1h\n\
+         RuntimeDirectory=corpus\n\
+         RuntimeDirectoryMode=0755\n\
+         RuntimeDirectoryPreserve=yes\n\
+         StateDirectory=corpus/push\n\
+         StateDirectoryMode=0700\n\
+         UMask=0022\n\n\
+         [Install]\n\
+         WantedBy=multi-user.target\n",
+        exe.display()
+    )
+}
+
+/// Returns the lines for sshd that hold also for keys which did not come from us.
+pub fn sshd_lines(exe: &Path) -> String {
+    format!(
+        "# Written by corpus. Users of projects push; they have no shell, no terminal and no forwarding.\n\
+         Match Group {GROUP}\n\
+         \x20   ForceCommand {} git-shell\n\
+         \x20   DisableForwarding yes\n\
+         \x20   PermitTTY no\n\
+         \x20   PermitUserRC no\n\
+         \x20   PasswordAuthentication no\n\
+         \x20   KbdInteractiveAuthentication no\n\
+         Match all\n",
+        exe.display()
+    )
+}
+
+fn folder(path: &Path, mode: u32) -> Result<(), String> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(mode).create(path);
+    made.map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn link(path: &Path, to: &Path, changed: &mut Vec<String>) -> Result<(), String> {
+    if std::fs::read_link(path).is_ok_and(|now| now == to) {
+        return Ok(());
+    }
+    let at = |error: io::Error| format!("{}: {error}", path.display());
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    folder(parent, 0o755)?;
+    let new = temporary(path);
+    let _ = std::fs::remove_file(&new);
+    symlink(to, &new).and_then(|()| std::fs::rename(&new, path)).map_err(at)?;
+    changed.push(format!("{} -> {}", path.display(), to.display()));
+    Ok(())
+}
+
+fn file(
+    path: &Path,
+    text: &str,
+    mode: u32,
+    owner: Option<(u32, u32)>,
+    changed: &mut Vec<String>,
+) -> Result<(), String> {
+    if std::fs::read_to_string(path).is_ok_and(|now| now == text) {
+        return Ok(());
+    }
+    let at = |error: io::Error| format!("{}: {error}", path.display());
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    folder(parent, 0o755)?;
+    let new = tempfile::Builder::new().prefix(".corpus-").tempfile_in(parent).map_err(at)?;
+    io::Write::write_all(&mut new.as_file(), text.as_bytes()).and_then(|()| new.as_file().sync_all()).map_err(at)?;
+    new.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).map_err(at)?;
+    if let Some((uid, gid)) = owner {
+        chown(new.path(), Some(uid), Some(gid)).map_err(at)?;
+    }
+    new.persist(path).map_err(|error| at(error.error))?;
+    changed.push(path.display().to_string());
+    Ok(())
+}
+
+fn temporary(path: &Path) -> PathBuf {
+    let own = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    path.with_file_name(format!(".corpus-{own}-{}", std::process::id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_a_key_and_nothing_else() {
+        let body = "A".repeat(68);
+        assert_eq!(public_key(&format!("ssh-ed25519 {body} me@here")), Some(format!("ssh-ed25519 {body}")));
+        for bad in [
+            format!("command=\"sh\" ssh-ed25519 {body}"),
+            format!("ssh-dss {body}"),
+            format!("ssh-ed25519 {body}\\\"x"),
+            "ssh-ed25519".into(),
+            String::new(),
+        ] {
+            assert_eq!(public_key(&bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn hooks_that_were_changed_by_hand_are_put_right() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let conf = Conf { hooks: dir.path().join("hooks"), ..Conf::default() };
+        let sync = || {
+            let mut changed = vec![];
+            sync_hooks(&conf, Path::new("/bin/true"), &mut changed).expect("they are written");
+            changed.len()
+        };
+        assert_eq!((sync(), sync()), (2, 0));
+        std::fs::remove_file(conf.hooks.join("pre-receive")).expect("it is there");
+        std::fs::write(conf.hooks.join("pre-receive"), "#!/bin/sh\nexit 0\n").expect("written");
+        std::fs::write(conf.hooks.join("post-receive"), "#!/bin/sh\nexit 0\n").expect("written");
+        assert_eq!((sync(), sync()), (2, 0));
+    }
+
+    #[test]
+    fn keys_force_the_command_and_strangers_lines_go() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let place = Conf::default().place("foo").expect("a name");
+        let key = |letter: &str| format!("ssh-ed25519 {} x", letter.repeat(68));
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let put = |who: &str, key: Option<&str>| authorize(&place, dir.path(), Path::new("/bin/corpus"), who, key);
+        assert_eq!(put("alice@x", Some(&key("A"))), Ok(true));
+        assert_eq!(put("alice@x", Some(&key("A"))), Ok(false));
+        assert_eq!(put("bob", Some(&key("B"))), Ok(true));
+        assert_eq!(put("alice@x", Some(&key("C"))), Ok(true));
+        let path = dir.path().join(".ssh/authorized_keys");
+        let read = || std::fs::read_to_string(&path).expect("a file");
+        let line = |who: &str, letter: &str| {
+            let body = letter.repeat(68);
+            format!("restrict,command=\"/bin/corpus git-shell project=foo who={who}\" ssh-ed25519 {body} {who}\n")
+        };
+        assert!(read().ends_with(&(line("bob", "B") + &line("alice@x", "C"))), "{}", read());
+        std::fs::write(&path, read() + &key("E") + "\n").expect("written");
+        assert_eq!(put("bob", None), Ok(true));
+        assert!(read().ends_with(&format!("removed.\n{}", line("alice@x", "C"))), "{}", read());
+        for (who, key) in [("a b", key("A")), ("a\"", key("A")), ("", key("A")), ("a", "ssh-dss x".into())] {
+            assert!(put(who, Some(&key)).is_err(), "{who}");
+        }
+    }
+}
