@@ -11,7 +11,7 @@ mod gpg;
 mod mistakes;
 mod pillar;
 mod postgres;
-mod secrets;
 mod push;
+mod secrets;
 mod support;
 mod thin;

@@ -124,7 +124,8 @@ fn salt_words(case: &Case) -> String {
     let comment = case.salt.iter().find_map(|line| line.trim().strip_prefix("Comment: "));
     let words = comment.or(case.salt.first().map(String::as_str)).unwrap_or_default();
     // The reason of an exception is told at its end.
-    let raised = case.salt.iter().rev().find(|line| line.starts_with("salt.exceptions.") && words.contains("Traceback"));
+    let raised =
+        case.salt.iter().rev().find(|line| line.starts_with("salt.exceptions.") && words.contains("Traceback"));
     cell(raised.map_or(words, String::as_str))
 }
 
@@ -155,7 +156,8 @@ fn document(groups: &[(String, Vec<Case>)], told: &[Vec<Told>]) -> String {
     let total = cases().count();
     let exact = groups.iter().zip(told).flat_map(|((_, cases), told)| cases.iter().zip(told));
     let exact = exact.filter(|(case, told)| case.place == told.place).count();
-    let (salt, accepted) = (cases().filter(|case| salt_is_exact(case)).count(), cases().filter(|c| salt_accepts(c)).count());
+    let (salt, accepted) =
+        (cases().filter(|case| salt_is_exact(case)).count(), cases().filter(|c| salt_accepts(c)).count());
     let share = |n: usize| format!("{n} of {total} ({} %)", (n * 100 + total / 2) / total);
     let mut out = format!(
         "# Seeded mistakes\n\nGenerated from `tests/mistakes/` by its test; do not edit.\n\nEach row is a small tree with one \
@@ -170,7 +172,10 @@ fn document(groups: &[(String, Vec<Case>)], told: &[Vec<Told>]) -> String {
         share(accepted),
     );
     for ((heading, cases), told) in groups.iter().zip(told) {
-        let _ = write!(out, "\n## {heading}\n\n| mistake | place | corpus | Salt | Salt's place |\n|---|---|---|---|---|\n");
+        let _ = write!(
+            out,
+            "\n## {heading}\n\n| mistake | place | corpus | Salt | Salt's place |\n|---|---|---|---|---|\n"
+        );
         for (case, told) in cases.iter().zip(told) {
             let place = if case.place.is_empty() { "the command" } else { &case.place };
             let missed = if told.place == case.place { String::new() } else { format!(" (at {})", told.place) };

@@ -13,9 +13,8 @@ fn with_sources(setting: &str) -> Tree {
 
 #[test]
 fn sources_are_merged_and_explained() {
-    let tree = with_sources(
-        "ext_pillar:\n  - cmd_yaml: 'echo \"ports: {http: 8080}\"'\n  - stack: $TREE/stack/stack.cfg\n",
-    );
+    let tree =
+        with_sources("ext_pillar:\n  - cmd_yaml: 'echo \"ports: {http: 8080}\"'\n  - stack: $TREE/stack/stack.cfg\n");
     tree.file("stack/stack.cfg", "{{ pillar.role }}.yml\n");
     tree.file("stack/web.yml", "{% set up = true %}\nports:\n  admin: {{ 9000 + 1 }}\nup: {{ up }}\n");
     let said = tree.local(&["pillar.items", "--out=json"]).expect(0);

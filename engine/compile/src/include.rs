@@ -36,7 +36,8 @@ impl<'c, 'a> Renderer<'c, 'a> {
                     let message = format!("No matching salt environment for environment '{env}' found");
                     let hint = did_you_mean(&env, self.envs.iter().map(String::as_str));
                     let mut diagnostic = self.cx.diagnostic(message, At::default()).maybe_hint(hint);
-                    let named = self.cx.opts.named_at.iter().find(|(known, name, _)| **known == *env && name.is_empty());
+                    let named =
+                        self.cx.opts.named_at.iter().find(|(known, name, _)| **known == *env && name.is_empty());
                     diagnostic.labels = named.map(|(.., label)| label.clone()).into_iter().collect();
                     self.cx.errors.push(diagnostic);
                     self.cx.incomplete = true;

@@ -1,8 +1,8 @@
 //! What templates see as `salt`: functions of data answered here, those of the machine asked of the minion,
 //! those of the master done by it.
 
-use crate::timings::Part;
 use crate::Session;
+use crate::timings::Part;
 use corpus_core::{Call, Caller, Data, ExecError, ExecFn, Shared, Value, suggest};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,7 +34,9 @@ impl Caller for TemplateCaller {
 
     fn has(&self, fun: &str) -> bool {
         let corpus = &self.session.corpus;
-        corpus.registry.function(fun).is_some() || corpus.master_function(fun).is_some() || self.session.has_function(fun)
+        corpus.registry.function(fun).is_some()
+            || corpus.master_function(fun).is_some()
+            || self.session.has_function(fun)
     }
 
     fn names(&self) -> Vec<String> {

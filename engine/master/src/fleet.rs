@@ -99,11 +99,7 @@ impl Corpus {
         progress: &(dyn Fn(Progress<'_>) + Sync),
     ) -> Result<HostReturn, Failure> {
         self.prepare(call);
-        let minion: Box<dyn Minion> = if pipe {
-            Box::new(self.piped()?)
-        } else {
-            self.here(Box::new(Real::new()))
-        };
+        let minion: Box<dyn Minion> = if pipe { Box::new(self.piped()?) } else { self.here(Box::new(Real::new())) };
         let session =
             Session::new(self.clone(), self.config.id.clone(), minion).far(pipe).with_grains_file(grains_file);
         let answer = answer(&Arc::new(session), call, progress);

@@ -161,7 +161,8 @@ impl<'e> Vm<'e> {
                 let mut value = Val::Str(text.into());
                 if let Some(filter) = filter {
                     let text = value.clone();
-                    value = self.filtered(filter, value, scope).map_err(|fail| self.in_block(fail, filter, &text, *at))?;
+                    value =
+                        self.filtered(filter, value, scope).map_err(|fail| self.in_block(fail, filter, &text, *at))?;
                 }
                 let done = self.assign(target, value, scope);
                 self.placed(done, *at)?;

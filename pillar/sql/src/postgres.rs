@@ -80,7 +80,10 @@ fn connect(setting: &Map, left: Duration) -> Result<Client, Diagnostic> {
     for key in setting.keys().map(python::str) {
         if !SETTINGS.contains(&key.as_str()) {
             let hint = corpus_core::suggest::did_you_mean(&key, SETTINGS.iter().copied());
-            tracing::warn!("the setting `postgres: {key}` is not known{}", hint.map_or(String::new(), |h| format!("; {h}")));
+            tracing::warn!(
+                "the setting `postgres: {key}` is not known{}",
+                hint.map_or(String::new(), |h| format!("; {h}"))
+            );
         }
     }
     let host = word(setting, "host", "localhost");
@@ -288,7 +291,10 @@ mod tests {
     fn placeholders_become_parameters() {
         for (query, expected) in [
             ("SELECT a FROM t WHERE id = %s;", ("SELECT a FROM t WHERE id = $1", true)),
-            ("SELECT a FROM t WHERE n LIKE 'x%%' AND id LIKE %s", ("SELECT a FROM t WHERE n LIKE 'x%' AND id LIKE $1", true)),
+            (
+                "SELECT a FROM t WHERE n LIKE 'x%%' AND id LIKE %s",
+                ("SELECT a FROM t WHERE n LIKE 'x%' AND id LIKE $1", true),
+            ),
             ("SELECT 1 % 2", ("SELECT 1 % 2", false)),
             ("SELECT 'é%", ("SELECT 'é%", false)),
             ("%s%s", ("$1$1", true)),

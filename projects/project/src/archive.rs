@@ -26,9 +26,7 @@ pub fn step(run: &mut Run<'_>, journal: &mut Journal) -> bool {
 fn archive(run: &mut Run<'_>, journal: &Journal) -> R<String> {
     let aborted = || ProjectError::new("the deployment is aborted: nothing was moved");
     room(run)?;
-    let has = |run: &Run<'_>, recipe: &str| {
-        run.layout.salt(&run.report.env).join(format!("{recipe}.sls")).is_file()
-    };
+    let has = |run: &Run<'_>, recipe: &str| run.layout.salt(&run.report.env).join(format!("{recipe}.sls")).is_file();
     directory(run, &journal.id)?;
     if has(run, "pre_archive") && !run.sls("pre_archive", false) {
         return Err(aborted());

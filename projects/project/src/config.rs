@@ -148,11 +148,16 @@ fn data_layers(facts: &Facts, env: &str, layers: [&Map; 5], free: &Map, name: &P
 /// Divides a call's arguments into keys of the configuration and free ones, which go into `data`.
 pub fn arguments(kwargs: &Map) -> (Map, Map) {
     let known = |key: &str| {
-        PLAIN.iter().any(|(name, _)| *name == key) || PATHS.contains(&key) || FIXED.contains(&key) || OTHER.contains(&key)
+        PLAIN.iter().any(|(name, _)| *name == key)
+            || PATHS.contains(&key)
+            || FIXED.contains(&key)
+            || OTHER.contains(&key)
     };
     let (mut given, mut free) = (Map::new(), Map::new());
     for (key, value) in kwargs {
-        let Some(word) = key.as_str().filter(|word| !word.starts_with("__pub_") && *word != "api_ver") else { continue };
+        let Some(word) = key.as_str().filter(|word| !word.starts_with("__pub_") && *word != "api_ver") else {
+            continue;
+        };
         let into = if known(word) { &mut given } else { &mut free };
         into.insert(word, value.clone());
     }
@@ -256,7 +261,8 @@ fn first_line(path: &str) -> Option<String> {
 /// Puts what follows from the layers and from what lies on the disk.
 fn settle(cx: &Cx, layout: &Layout, cfg: &mut Map, remote_less: Option<&Value>) -> R<()> {
     // These are where they are: a layer that moves them would part the engine from its own records.
-    for (key, path) in [("project_dir", &layout.dir), ("project_root", &layout.project), ("archives_root", &layout.archives)]
+    for (key, path) in
+        [("project_dir", &layout.dir), ("project_root", &layout.project), ("archives_root", &layout.archives)]
     {
         let wanted = cfg.str(key).unwrap_or_default();
         let usual = ["{projects_dir}/{name}", "{project_dir}/project", "{project_dir}/archives"].contains(&wanted);
@@ -277,8 +283,8 @@ fn settle(cx: &Cx, layout: &Layout, cfg: &mut Map, remote_less: Option<&Value>) 
         cfg.insert("group", group.unwrap_or_else(|| "{name}-grp".into()));
     }
     let both = layout.project_git.exists() && layout.pillar_git.exists();
-    let alone = !layout.project_git.exists()
-        && (layout.project.join(".git").exists() || layout.project.join(".salt").exists());
+    let alone =
+        !layout.project_git.exists() && (layout.project.join(".git").exists() || layout.project.join(".salt").exists());
     let remote_less = !both && remote_less.map_or(alone, Value::truthy);
     cfg.insert("remote_less", remote_less);
     if cfg.get("operation_mode").is_none_or(Value::is_null) {
@@ -295,9 +301,9 @@ fn settle(cx: &Cx, layout: &Layout, cfg: &mut Map, remote_less: Option<&Value>) 
 /// Old installations share their files with a group `editor`.
 fn editors(cx: &Cx, layout: &Layout) -> bool {
     let Ok(Some(group)) = cx.machine.group("editor") else { return false };
-    [&layout.project, &layout.archives, &layout.git, &layout.data, &layout.dir].into_iter().any(|dir| {
-        matches!(cx.machine.lstat(dir), Ok(Some(meta)) if meta.kind == FileKind::Dir && meta.gid == group.gid)
-    })
+    [&layout.project, &layout.archives, &layout.git, &layout.data, &layout.dir].into_iter().any(
+        |dir| matches!(cx.machine.lstat(dir), Ok(Some(meta)) if meta.kind == FileKind::Dir && meta.gid == group.gid),
+    )
 }
 
 fn urls(cfg: &mut Map, given: &Map) {
@@ -412,9 +418,13 @@ fn undotted(own: &Map) -> Map {
 
 /// Merges a value in at a path.
 fn put(map: &mut Map, path: &str, value: &Value) {
-    let over: Map = path.rsplit(['.', ':']).fold(None, |inner: Option<Value>, part| {
-        let value = inner.unwrap_or_else(|| value.clone());
-        Some([(part, value)].into_iter().collect::<Map>().into())
-    }).and_then(|whole| whole.as_map().cloned()).unwrap_or_default();
+    let over: Map = path
+        .rsplit(['.', ':'])
+        .fold(None, |inner: Option<Value>, part| {
+            let value = inner.unwrap_or_else(|| value.clone());
+            Some([(part, value)].into_iter().collect::<Map>().into())
+        })
+        .and_then(|whole| whole.as_map().cloned())
+        .unwrap_or_default();
     update(map, &over, false);
 }

@@ -5,7 +5,9 @@ use crate::lock::{Lock, Refused};
 use crate::report::DeployReport;
 use crate::run::{Run, refused};
 use crate::steps::{self, Selection};
-use crate::{Cx, Progress, ProjectError, ProjectName, R, api, archive, chrono, config, init, lock, saved, switch, sync};
+use crate::{
+    Cx, Progress, ProjectError, ProjectName, R, api, archive, chrono, config, init, lock, saved, switch, sync,
+};
 use corpus_core::{Map, Value};
 
 /// What is to be deployed, and how.
@@ -200,7 +202,8 @@ impl Deployment<'_> {
         switch::settle(fs, layout, &self.journal.id, self.archived())?;
         if self.journal.previous.is_none() {
             let archive = switch::archived(layout, &self.journal.id);
-            let own = archive.exists() && self.journal.phase == Phase::Preparing && self.run.report.step("archive").is_some();
+            let own =
+                archive.exists() && self.journal.phase == Phase::Preparing && self.run.report.step("archive").is_some();
             if own {
                 self.journal.previous = crate::fs::tree_id(&archive);
                 self.journal.next = crate::fs::tree_id(&layout.project);

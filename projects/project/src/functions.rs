@@ -66,7 +66,8 @@ pub(crate) fn named(call: &Call, key: &str) -> Result<ProjectName, ExecError> {
 
 /// Returns the arguments by name, without those that say what to do.
 pub(crate) fn keys(call: &Call, but: &[&str]) -> Map {
-    let own = |key: &Value| key.as_str().is_some_and(|key| !but.contains(&key) && key != "cfg" && !key.starts_with("__"));
+    let own =
+        |key: &Value| key.as_str().is_some_and(|key| !but.contains(&key) && key != "cfg" && !key.starts_with("__"));
     call.kwargs.iter().filter(|(key, _)| own(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 

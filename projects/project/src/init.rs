@@ -63,7 +63,8 @@ pub fn as_saved(kwargs: &Map) -> Map {
 }
 
 fn lasting(key: &Value) -> bool {
-    let passing = ["commit_all", "name", "api_ver", "nodata", "force_reload", "raw_console_return", "only", "only_steps"];
+    let passing =
+        ["commit_all", "name", "api_ver", "nodata", "force_reload", "raw_console_return", "only", "only_steps"];
     key.as_str().is_some_and(|key| !passing.contains(&key) && !key.starts_with("__"))
 }
 
@@ -95,8 +96,20 @@ pub fn ensure(cx: &Cx, name: &ProjectName, cfg: &Map, made: &mut Vec<String>) ->
     }
     let text = |key: &str| cfg.get(key).filter(|value| value.truthy()).map(python::str);
     let parts = [
-        Part { bare: &layout.pillar_git, copy: &layout.pillar, origin: text("pillar_origin"), rev: text("pillar_rev"), pillar: true },
-        Part { bare: &layout.project_git, copy: &layout.project, origin: text("origin"), rev: text("origin_rev"), pillar: false },
+        Part {
+            bare: &layout.pillar_git,
+            copy: &layout.pillar,
+            origin: text("pillar_origin"),
+            rev: text("pillar_rev"),
+            pillar: true,
+        },
+        Part {
+            bare: &layout.project_git,
+            copy: &layout.project,
+            origin: text("origin"),
+            rev: text("origin_rev"),
+            pillar: false,
+        },
     ];
     for part in parts {
         // A working copy that was there before its remote stays alone.

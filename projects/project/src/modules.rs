@@ -6,8 +6,27 @@ use corpus_core::Map;
 use std::path::Path;
 
 const KINDS: &[&str] = &[
-    "auth", "beacons", "clouds", "engines", "grains", "log_handlers", "modules", "netapi", "outputters", "pillar",
-    "proxy", "queues", "renderers", "returners", "roster", "runners", "sdb", "states", "tops", "utils", "wheel",
+    "auth",
+    "beacons",
+    "clouds",
+    "engines",
+    "grains",
+    "log_handlers",
+    "modules",
+    "netapi",
+    "outputters",
+    "pillar",
+    "proxy",
+    "queues",
+    "renderers",
+    "returners",
+    "roster",
+    "runners",
+    "sdb",
+    "states",
+    "tops",
+    "utils",
+    "wheel",
 ];
 
 /// Links the modules of a project, each under its own name and under one with the project's. Tells what was linked.

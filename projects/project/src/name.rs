@@ -87,7 +87,22 @@ mod tests {
             assert!(ProjectName::parse(good).is_ok(), "{good}");
         }
         let bad = [
-            "", ".", "..", "-a", "a-", "a--b", "A", "a.b", "a/b", "a b", "a\nb", "0a", "é", "a;b", "$(x)", "a_-b",
+            "",
+            ".",
+            "..",
+            "-a",
+            "a-",
+            "a--b",
+            "A",
+            "a.b",
+            "a/b",
+            "a b",
+            "a\nb",
+            "0a",
+            "é",
+            "a;b",
+            "$(x)",
+            "a_-b",
             "abcdefghijklmnopqrstuvwxyzab",
         ];
         for bad in bad {

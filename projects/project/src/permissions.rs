@@ -44,7 +44,9 @@ fn wrong_permissions(call: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Resu
     let layout = cx.layout(&name);
     let mut wrong = vec![];
     // Project and data are the user's; the group may do what he may; what is new in a directory is the group's.
-    for (tree, uid, dirs) in [(&layout.project, owner.uid, 0o2770), (&layout.data, owner.uid, 0o2770), (&layout.pillar, 0, 0o770)] {
+    for (tree, uid, dirs) in
+        [(&layout.project, owner.uid, 0o2770), (&layout.data, owner.uid, 0o2770), (&layout.pillar, 0, 0o770)]
+    {
         look(tree, uid, owner.gid, dirs, &mut wrong).map_err(told)?;
     }
     let listed = wrong.iter().map(|one| {

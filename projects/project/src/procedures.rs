@@ -186,7 +186,8 @@ fn tell(_: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Answer {
                 word("this_port")
             );
         }
-        out += &format!("  {name}:\n    pillar:  {}\n    project: {}\n", word("push_pillar_url"), word("push_salt_url"));
+        out +=
+            &format!("  {name}:\n    pillar:  {}\n    project: {}\n", word("push_pillar_url"), word("push_salt_url"));
     }
     Ok(out.trim_end().into())
 }

@@ -224,7 +224,8 @@ pub fn metrics(folder: &std::path::Path, report: &DeployReport) -> R<()> {
         ("timestamp_seconds", "When the last deployment ended.", crate::chrono::seconds() as f64),
     ] {
         let metric = format!("corpus_project_deployment_{name}");
-        let _ = writeln!(text, "# HELP {metric} {help}\n# TYPE {metric} gauge\n{metric}{{project=\"{project}\"}} {value}");
+        let _ =
+            writeln!(text, "# HELP {metric} {help}\n# TYPE {metric} gauge\n{metric}{{project=\"{project}\"}} {value}");
     }
     disk::write(&folder.join(format!("corpus-project-{project}.prom")), text.as_bytes(), 0o644)
 }

@@ -166,7 +166,10 @@ impl<'a> Run<'a> {
         let states = report.map_or(0, |report| report.chunks.len());
         let whole: String = text.lines().map(|line| format!("    {line}\n")).collect();
         if result {
-            self.say(&format!("    {recipe}:\n{}", whole.lines().map(|line| format!("    {line}\n")).collect::<String>()));
+            self.say(&format!(
+                "    {recipe}:\n{}",
+                whole.lines().map(|line| format!("    {line}\n")).collect::<String>()
+            ));
         } else {
             self.say(&format!("{recipe} failed\n{whole}"));
         }
@@ -239,7 +242,13 @@ impl<'a> Run<'a> {
 }
 
 /// Makes the report of a deployment that could not begin.
-pub fn refused(name: &ProjectName, what: &str, who: &str, error: &ProjectError, busy: Option<LockOwner>) -> DeployReport {
+pub fn refused(
+    name: &ProjectName,
+    what: &str,
+    who: &str,
+    error: &ProjectError,
+    busy: Option<LockOwner>,
+) -> DeployReport {
     DeployReport {
         project: name.to_string(),
         what: what.to_owned(),

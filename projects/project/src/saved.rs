@@ -79,4 +79,3 @@ fn write(layout: &Layout, saved: &Saved) -> R<()> {
     disk::private_dir(&layout.corpus)?;
     disk::write(&layout.saved(), text.as_bytes(), 0o600)
 }
-

@@ -20,7 +20,8 @@ impl Selection {
     /// Reads `only=` and the steps to skip; a step named in `only` runs whatever says that it be skipped.
     pub fn new(only: &[String], skip: &[String]) -> R<Self> {
         let known = |names: &[String], what: &str| -> R<Vec<String>> {
-            let names: Vec<String> = names.iter().map(|name| name.trim().to_owned()).filter(|n| !n.is_empty()).collect();
+            let names: Vec<String> =
+                names.iter().map(|name| name.trim().to_owned()).filter(|n| !n.is_empty()).collect();
             // What always runs may be named.
             for name in names.iter().filter(|name| !["sync_modules", "deploy"].contains(&name.as_str())) {
                 if !STEPS.contains(&name.as_str()) {
@@ -50,7 +51,10 @@ impl Selection {
 
 /// Sorts out the recipes that `install` runs, in their order: plainly by code point.
 pub fn recipes(salt: &std::path::Path) -> R<Vec<String>> {
-    Ok(names(salt)?.into_iter().filter(|name| !SPECIAL.contains(&name.as_str()) && !name.starts_with("task_")).collect())
+    Ok(names(salt)?
+        .into_iter()
+        .filter(|name| !SPECIAL.contains(&name.as_str()) && !name.starts_with("task_"))
+        .collect())
 }
 
 /// Lists all recipes of a directory, without `.sls`.

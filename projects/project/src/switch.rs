@@ -78,9 +78,7 @@ pub fn recover(fs: &dyn Fs, layout: &Layout) -> R<Option<String>> {
     let id = journal.id.clone();
     let head = format!("the deployment {id} by {} was killed", journal.who);
     let said = match journal.phase {
-        Phase::Preparing | Phase::Switching
-            if journal.from.is_some() && tree_id(&layout.project) == journal.served =>
-        {
+        Phase::Preparing | Phase::Switching if journal.from.is_some() && tree_id(&layout.project) == journal.served => {
             give_back(fs, layout, &journal)?;
             format!("{head} before it moved anything; the archive is where it was")
         }

@@ -14,7 +14,11 @@ use std::path::{Path, PathBuf};
 /// Returns the commit that `project/` is at.
 pub fn serving(run: &Run<'_>) -> Option<String> {
     let identity = users::owner(run.cx, &run.cfg()).ok().flatten();
-    run.layout.project.join(".git").exists().then(|| Git { identity, network: false }.head(&run.layout.project).ok().flatten())?
+    run.layout
+        .project
+        .join(".git")
+        .exists()
+        .then(|| Git { identity, network: false }.head(&run.layout.project).ok().flatten())?
 }
 
 /// Brings code and pillar to their commits.

@@ -20,7 +20,11 @@ enum Was {
     /// A file or a whole tree, kept under this number.
     Kept(u32),
     Link(PathBuf),
-    Attrs { uid: u32, gid: u32, mode: u32 },
+    Attrs {
+        uid: u32,
+        gid: u32,
+        mode: u32,
+    },
     /// It has moved from here to there.
     Moved(PathBuf),
 }
@@ -63,7 +67,11 @@ impl Recording {
         let state = State {
             number: number.unwrap_or(0),
             trees: HashSet::new(),
-            seen: lines.into_iter().filter(|line| !matches!(line.was, Was::Attrs { .. })).map(|line| line.path).collect(),
+            seen: lines
+                .into_iter()
+                .filter(|line| !matches!(line.was, Was::Attrs { .. }))
+                .map(|line| line.path)
+                .collect(),
             file: None,
         };
         Self { host, folder, except: layout.dir.clone(), state: Mutex::new(state) }

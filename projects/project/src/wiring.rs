@@ -143,8 +143,8 @@ fn without_line(text: &str, sls: &str) -> Option<String> {
     let mut out: Vec<&str> = vec![];
     for (at, line) in kept.iter().enumerate() {
         let next = kept[at + 1..].iter().find(|line| !line.trim().is_empty());
-        let empty = ["'*':", "\"*\":"].contains(&line.trim())
-            && next.is_none_or(|next| !next.trim_start().starts_with('-'));
+        let empty =
+            ["'*':", "\"*\":"].contains(&line.trim()) && next.is_none_or(|next| !next.trim_start().starts_with('-'));
         if !empty {
             out.push(line);
         }
@@ -203,7 +203,10 @@ mod tests {
             ("base:\n  '*':\n    - a\n", "base:\n  '*':\n    - a\n    - p\n"),
             ("# mine\nbase:\n  'web*':\n    - a\n", "# mine\nbase:\n  '*':\n    - p\n  'web*':\n    - a\n"),
             ("base:\n  '*':\n  - a\n\n  'b':\n  - c\n", "base:\n  '*':\n  - a\n  - p\n\n  'b':\n  - c\n"),
-            ("base:\n  '*':\n    - a\n{% if x %}\n    - b\n{% endif %}\n", "base:\n  '*':\n    - a\n    - p\n{% if x %}\n    - b\n{% endif %}\n"),
+            (
+                "base:\n  '*':\n    - a\n{% if x %}\n    - b\n{% endif %}\n",
+                "base:\n  '*':\n    - a\n    - p\n{% if x %}\n    - b\n{% endif %}\n",
+            ),
         ];
         for (before, after) in cases {
             let got = with_line(before, "p").expect("it was not there");

@@ -198,7 +198,8 @@ fn prepared(bad: bool) -> (Place, String, String) {
     let old = place.push(&[("a", "one"), ("dir/b", "one"), (".salt/100_x.sls", &host("one"))]);
     place.good();
     let last = if bad { FAILS } else { "fine:\n  test.nop\n" };
-    let new = place.push(&[("a", "two"), ("dir/c", "two"), (".salt/100_x.sls", &host("two")), (".salt/200_y.sls", last)]);
+    let new =
+        place.push(&[("a", "two"), ("dir/c", "two"), (".salt/100_x.sls", &host("two")), (".salt/200_y.sls", last)]);
     (place, old, new)
 }
 

@@ -49,10 +49,12 @@ fn row_038_a_failed_deployment_is_rolled_back_and_names_the_failing_step() {
 fn row_039_the_newest_archives_are_kept() {
     let place = Place::new("staging");
     place.init(&[("keep_archives", 2.into())]);
-    let ids: Vec<String> = (0..4).map(|n| {
-        place.push(&[("n", &n.to_string())]);
-        place.good().id
-    }).collect();
+    let ids: Vec<String> = (0..4)
+        .map(|n| {
+            place.push(&[("n", &n.to_string())]);
+            place.good().id
+        })
+        .collect();
     assert_eq!(place.archives(), ids[2..]);
     // The archive of a deployment is what ran before it.
     assert_eq!(place.read(&format!("archives/{}/project/n", ids[3])), "2");

@@ -260,7 +260,10 @@ fn row_081_to_083_rollback_keeps_the_failed_tree_and_brings_the_previous_one_bac
     place.push(&[("a", "two"), (".salt/100_x.sls", &writes("made", "two")), (".salt/200_bad.sls", FAILS)]);
     let report = place.bad();
     let failed = format!("archives/{}/project.failed", report.id);
-    assert_eq!((place.read(&format!("{failed}/a")), place.read(&format!("{failed}/made"))), ("two".into(), "two\n".into()));
+    assert_eq!(
+        (place.read(&format!("{failed}/a")), place.read(&format!("{failed}/made"))),
+        ("two".into(), "two\n".into())
+    );
     assert_eq!(tree(&place.layout().project), before);
     // The same commit again fails again, and leaves the same.
     place.bad();
@@ -270,7 +273,8 @@ fn row_081_to_083_rollback_keeps_the_failed_tree_and_brings_the_previous_one_bac
 #[test]
 fn row_082_recipes_that_change_a_tree_of_the_same_commit_are_rolled_back_too() {
     let place = Place::new("prod");
-    let recipe = format!("{{% if salt['file.file_exists']('{}') %}}\n{FAILS}{{% endif %}}\n", place.path("fail").display());
+    let recipe =
+        format!("{{% if salt['file.file_exists']('{}') %}}\n{FAILS}{{% endif %}}\n", place.path("fail").display());
     place.push(&[(".salt/100_x.sls", &writes("made", "x")), (".salt/200_y.sls", &recipe)]);
     place.good();
     let before = tree(&place.layout().project);
@@ -355,7 +359,15 @@ fn row_089_the_layers_lie_in_the_order_of_the_rulings() {
     place.init(&[("e", "saved".into())]);
     let cfg = place.cfg_with(&[("f", "call".into())]);
     let data = |key: &str| cfg.get("data").and_then(|data| data.get(key)).cloned().unwrap();
-    for (key, value) in [("a", "sample"), ("b", "env"), ("c", "os"), ("d", "pillar"), ("e", "saved"), ("f", "call"), ("dotted", "yes-too")] {
+    for (key, value) in [
+        ("a", "sample"),
+        ("b", "env"),
+        ("c", "os"),
+        ("d", "pillar"),
+        ("e", "saved"),
+        ("f", "call"),
+        ("dotted", "yes-too"),
+    ] {
         assert_eq!(data(key), value.into(), "{key}");
     }
     assert_eq!(data("l"), Value::list(vec![3.into()]));
@@ -401,15 +413,66 @@ fn row_095_the_configuration_has_every_key_of_the_original() {
     let place = Place::new("prod");
     let cfg = place.cfg();
     for key in [
-        "name", "api_version", "minion_id", "fqdn", "remote_host", "default_env", "installer", "installer_path",
-        "keep_archives", "user", "groups", "group", "no_user", "no_default_includes", "remote_less", "only",
-        "only_steps", "skip_deploy", "skip_archive", "skip_release_sync", "skip_install", "skip_rotate_archives",
-        "skip_rollback", "skip_fixperms", "skip_notify", "raw_console_return", "data", "defaults", "env_defaults",
-        "os_defaults", "sls_default_pillar", "project_dir", "project_root", "salt_root", "pillar_root", "data_root",
-        "archives_root", "git_root", "project_git_root", "pillar_git_root", "git_deploy_hook", "deploy_marker",
-        "remote_projects_dir", "remote_project_dir", "remote_pillar_dir", "wired_salt_root", "wired_pillar_root",
-        "chrono", "current_archive_dir", "rollback", "deploy_summary", "deploy_ret", "this_host", "this_localhost",
-        "this_port", "push_pillar_url", "push_salt_url", "cfg_is_prepared", "cfg_is_loaded", "force_reload",
+        "name",
+        "api_version",
+        "minion_id",
+        "fqdn",
+        "remote_host",
+        "default_env",
+        "installer",
+        "installer_path",
+        "keep_archives",
+        "user",
+        "groups",
+        "group",
+        "no_user",
+        "no_default_includes",
+        "remote_less",
+        "only",
+        "only_steps",
+        "skip_deploy",
+        "skip_archive",
+        "skip_release_sync",
+        "skip_install",
+        "skip_rotate_archives",
+        "skip_rollback",
+        "skip_fixperms",
+        "skip_notify",
+        "raw_console_return",
+        "data",
+        "defaults",
+        "env_defaults",
+        "os_defaults",
+        "sls_default_pillar",
+        "project_dir",
+        "project_root",
+        "salt_root",
+        "pillar_root",
+        "data_root",
+        "archives_root",
+        "git_root",
+        "project_git_root",
+        "pillar_git_root",
+        "git_deploy_hook",
+        "deploy_marker",
+        "remote_projects_dir",
+        "remote_project_dir",
+        "remote_pillar_dir",
+        "wired_salt_root",
+        "wired_pillar_root",
+        "chrono",
+        "current_archive_dir",
+        "rollback",
+        "deploy_summary",
+        "deploy_ret",
+        "this_host",
+        "this_localhost",
+        "this_port",
+        "push_pillar_url",
+        "push_salt_url",
+        "cfg_is_prepared",
+        "cfg_is_loaded",
+        "force_reload",
     ] {
         assert!(cfg.contains(key), "{key}");
     }
@@ -476,7 +539,11 @@ fn row_102_a_generated_procedure_includes_the_installers() {
     }
     place.init(&[("installer", "mine".into())]);
     let report = place.good();
-    assert!(report.comment.contains("notify of mine") && report.comment.contains("archive of mine"), "{}", report.comment);
+    assert!(
+        report.comment.contains("notify of mine") && report.comment.contains("archive of mine"),
+        "{}",
+        report.comment
+    );
 }
 
 #[test]
@@ -513,13 +580,21 @@ fn a_plan_tells_and_moves_nothing() {
 #[test]
 fn a_rollback_by_hand_takes_the_newest_archive_or_the_one_named_in_every_environment() {
     let place = Place::new("dev");
-    let ids: Vec<String> = ["one", "two", "three"].iter().map(|text| {
-        place.push(&[("a", text)]);
-        place.good().id
-    }).collect();
+    let ids: Vec<String> = ["one", "two", "three"]
+        .iter()
+        .map(|text| {
+            place.push(&[("a", text)]);
+            place.good().id
+        })
+        .collect();
     let back = |to: Option<&str>| {
         let report = corpus_project::rollback::rollback(
-            &place.cx(), &place.name, to, "tester", &corpus_core::Map::new(), &mut corpus_project::Silent,
+            &place.cx(),
+            &place.name,
+            to,
+            "tester",
+            &corpus_core::Map::new(),
+            &mut corpus_project::Silent,
         );
         (report.ok(), report.comment)
     };

@@ -9,8 +9,8 @@ mod hints;
 mod scalar;
 mod scan;
 
-pub use corpus_core::yaml::{EmitOptions, Flow, emit, emit_with};
 use corpus_core::yaml::resolve;
+pub use corpus_core::yaml::{EmitOptions, Flow, emit, emit_with};
 
 use corpus_core::{Node, Pos};
 use std::fmt;
