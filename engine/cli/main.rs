@@ -16,6 +16,9 @@ use output::paint::{Colour, Painter};
 use std::io::{IsTerminal, Read, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Compiling is mostly making and dropping small values: this takes a sixth of the time off it.
 #[global_allocator]
@@ -61,15 +64,14 @@ fn start_log(args: &Args) {
         "all" | "garbage" | "profile" => "trace",
         level => level,
     };
-    let filter =
-        tracing_subscriber::EnvFilter::try_new(level).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let filter = level.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::WARN));
+    let coloured = !args.no_color && std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(|| Masking(std::io::stderr()))
-        .with_ansi(!args.no_color && std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_ansi(coloured)
         .with_target(false)
-        .without_time()
-        .init();
+        .without_time();
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
 }
 
 /// Hides secrets in what is logged; each event is written at once.

@@ -30,14 +30,23 @@ pub struct Managed<'a> {
 /// Salt's note below the comment of a dry run.
 const NOTE: &str = "\nNote: No changes made, actual changes may\nbe different due to other states.";
 
+/// Looks at a path: returns what is there, links followed, and whether it is a link.
+pub fn look(cx: &PlanCx<'_>, path: &Path) -> Result<(Option<Meta>, bool), StateError> {
+    let there = cx.host.lstat(path)?;
+    let link = there.is_some_and(|meta| meta.is_symlink());
+    Ok((if link { cx.host.stat(path)? } else { there }, link))
+}
+
 impl Managed<'_> {
     /// Compares the file with what it is to be.
     pub fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan, StateError> {
+        self.plan_with(cx, look(cx, self.path)?)
+    }
+
+    /// Compares with what was seen at the path.
+    pub fn plan_with(&self, cx: &PlanCx<'_>, (have, link): (Option<Meta>, bool)) -> Result<Plan, StateError> {
         let shown = self.path.display();
         check_owner(cx, &self.want)?;
-        let there = cx.host.lstat(self.path)?;
-        let link = there.is_some_and(|meta| meta.is_symlink());
-        let have = if link { cx.host.stat(self.path)? } else { there };
         if have.is_some_and(|meta| meta.is_dir()) {
             return Err(failed(format!("Specified target {shown} is a directory")));
         }

@@ -57,11 +57,11 @@ impl Wanted {
 
     /// Returns it as an effect takes it; brings it to this machine first.
     pub fn content(&self, cx: &PlanCx<'_>) -> Result<Content, StateError> {
-        let file = |path, sha256, size| Content::File { path, sha256, size };
+        let file = |path, sha256, size, spare| Content::File { path, sha256, size, spare };
         Ok(match self {
             Self::Bytes(bytes) => Content::Bytes(bytes.clone()),
-            Self::Master(found) => file(cx.source.fetch(found)?, found.sha256, found.size),
-            Self::Local { path, sha256, size } => file(path.clone(), *sha256, *size),
+            Self::Master(found) => file(cx.source.fetch(found)?, found.sha256, found.size, cx.source.spare(found)),
+            Self::Local { path, sha256, size } => file(path.clone(), *sha256, *size, false),
         })
     }
 }

@@ -109,7 +109,7 @@ impl<'a> Overlay<'a> {
                 }
                 let (body, size) = match content {
                     Content::Bytes(bytes) => (Body::Bytes(bytes.clone()), bytes.len() as u64),
-                    Content::File { path, sha256, size } => (Body::Real(path.clone(), *sha256), *size),
+                    Content::File { path, sha256, size, .. } => (Body::Real(path.clone(), *sha256), *size),
                 };
                 let mut meta = old.unwrap_or_else(|| new_meta(FileKind::File, 0o644));
                 meta.kind = FileKind::File;

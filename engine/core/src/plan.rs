@@ -36,6 +36,8 @@ pub enum Content {
         path: PathBuf,
         sha256: [u8; 32],
         size: u64,
+        /// Whoever keeps the file can do without it, and has just computed its digest: it may be moved instead.
+        spare: bool,
     },
 }
 

@@ -76,6 +76,13 @@ pub trait Source: Send + Sync {
     fn resolve(&self, request: &FileRequest) -> Result<FileRef, SourceError>;
     /// Brings the content onto this machine, unless it is there; returns a path to read it from.
     fn fetch(&self, file: &FileRef) -> Result<PathBuf, SourceError>;
+    /// Brings what is not there of these contents, all in one go. Only a hint: what cannot be brought is told by the
+    /// `fetch` that asks for it.
+    fn fetch_all(&self, _files: &[FileRef]) {}
+    /// Tells whether a content that was fetched may be moved away: it is large, came in this run, and can come again.
+    fn spare(&self, _file: &FileRef) -> bool {
+        false
+    }
     /// Lists what is below a `salt://` directory.
     fn tree(&self, url: &str, saltenv: &str) -> Result<Vec<TreeEntry>, SourceError>;
     /// Sends an event to the master's bus.

@@ -26,10 +26,14 @@ impl Stamp {
     }
 }
 
+/// A digest, and the file that it is of.
+type Digest256 = (Stamp, [u8; 32]);
+
 /// What all sessions of a process know of files.
 pub struct FileServer {
     cache: PathBuf,
-    digests: Mutex<HashMap<PathBuf, (Stamp, [u8; 32])>>,
+    /// Each file under a lock of its own: of many sessions that ask at once, one computes.
+    digests: Mutex<HashMap<PathBuf, Arc<Mutex<Option<Digest256>>>>>,
     texts: Mutex<HashMap<PathBuf, (Stamp, Arc<str>)>>,
     /// One download at a time per URL, and once per process.
     downloads: Mutex<HashMap<String, PathBuf>>,
@@ -44,15 +48,17 @@ impl FileServer {
     /// Describes a file of this machine.
     pub fn describe(&self, path: &Path, url: &str) -> Result<FileRef, SourceError> {
         let fail = |error: std::io::Error| SourceError::Failed(format!("read {}: {error}", path.display()));
+        let slot = lock(&self.digests).entry(path.to_owned()).or_default().clone();
+        let mut slot = lock(&slot);
         let mut meta = std::fs::metadata(path).map_err(fail)?;
-        let known = lock(&self.digests).get(path).filter(|(s, _)| *s == Stamp::of(&meta)).map(|(_, digest)| *digest);
+        let known = slot.filter(|(stamp, _)| *stamp == Stamp::of(&meta)).map(|(_, digest)| digest);
         let sha256 = match known {
             Some(digest) => digest,
             None => {
                 let mut file = File::open(path).map_err(fail)?;
                 meta = file.metadata().map_err(fail)?;
                 let digest = sha256_of(&mut file).map_err(fail)?;
-                lock(&self.digests).insert(path.to_owned(), (Stamp::of(&meta), digest));
+                *slot = Some((Stamp::of(&meta), digest));
                 digest
             }
         };

@@ -28,7 +28,7 @@ impl Loader {
     }
 
     /// Renders one SLS file.
-    pub fn render(&self, sls: &str, saltenv: &str) -> Result<Arc<RenderedSls>, Diagnostic> {
+    fn render(&self, sls: &str, saltenv: &str) -> Result<Loaded, Diagnostic> {
         let cx = RenderCx {
             data: self.data.clone(),
             caller: self.caller.clone(),
@@ -37,9 +37,7 @@ impl Loader {
             vars: Map::new(),
         };
         let rendered = self.session.timings.of(Part::Template, sls, || self.engine.render_sls(sls, &cx));
-        let rendered = Arc::new(rendered?);
-        lock(&self.rendered).insert(rendered.file.clone(), rendered.clone());
-        Ok(rendered)
+        rendered.map(|rendered| self.loaded(rendered))
     }
 
     /// Renders a text as if it were an SLS file.
@@ -51,9 +49,14 @@ impl Loader {
             sls: None,
             vars: Map::new(),
         };
-        let rendered = Arc::new(self.engine.render_source(text, name, "jinja|yaml", &cx)?);
-        lock(&self.rendered).insert(rendered.file.clone(), rendered.clone());
-        Ok(Loaded { file: rendered.file.clone(), node: rendered.node.clone() })
+        Ok(self.loaded(self.engine.render_source(text, name, "jinja|yaml", &cx)?))
+    }
+
+    /// Hands the nodes on, and keeps what leads back to where they were written.
+    fn loaded(&self, mut rendered: RenderedSls) -> Loaded {
+        let loaded = Loaded { file: rendered.file.clone(), node: std::mem::take(&mut rendered.node) };
+        lock(&self.rendered).insert(rendered.file.clone(), Arc::new(rendered));
+        loaded
     }
 
     /// Tells whether the tree has an SLS.
@@ -67,8 +70,7 @@ impl SlsLoader for Loader {
         if !self.exists(sls, saltenv) {
             return Err(LoadError::NotFound);
         }
-        let rendered = self.render(sls, saltenv).map_err(LoadError::Failed)?;
-        Ok(Loaded { file: rendered.file.clone(), node: rendered.node.clone() })
+        self.render(sls, saltenv).map_err(LoadError::Failed)
     }
 
     fn list(&self, saltenv: &str) -> Vec<String> {

@@ -5,16 +5,17 @@ use corpus_core::digest::hex;
 use corpus_minion::{Local, LocalOptions};
 use corpus_wire::{ServeOptions, file_sha256, serve};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior, setsid};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 const USAGE: &str =
-    "usage: corpus-minion serve [--cache DIR [--lock FILE]] | --version | --digest | --self-check SHA256\n";
+    "usage: corpus-minion serve [--cache DIR [--lock FILE]] | --version | --digest | --move-in NAME SHA256 KNOWN\n";
 /// This program's own file, whatever it is called.
 const SELF: &str = "/proc/self/exe";
 
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
         ["serve", "--cache", dir, "--lock", lock] => run(LocalOptions { cache: dir.into(), lock: lock.into() }),
         ["--version"] => say(&format!("corpus-minion {}\n", corpus_minion::build())),
         ["--digest"] => digest().and_then(|digest| say(&format!("{digest}\n"))),
-        ["--self-check", wanted] => self_check(wanted),
+        ["--move-in", name, wanted, known] => move_in(Path::new(name), wanted, known),
         _ => {
             let _ = io::stderr().write_all(USAGE.as_bytes());
             return ExitCode::from(2);
@@ -83,11 +84,27 @@ fn digest() -> Result<String, String> {
     file_sha256(Path::new(SELF)).map(|digest| hex(&digest)).ok_or_else(|| format!("cannot read {SELF}"))
 }
 
-/// Checks that this file is what its name is going to promise, and that it is on the disk.
-fn self_check(wanted: &str) -> Result<(), String> {
-    let have = digest()?;
+/// Gives this file the name that its digest promises, once it is what it should be and on the disk; `known` is the
+/// digest that somebody else has found. Programs of earlier builds go a month later.
+fn move_in(name: &Path, wanted: &str, known: &str) -> Result<(), String> {
+    let have = if known == wanted { known.to_owned() } else { digest()? };
     if have != wanted {
         return Err(format!("its SHA-256 is {have}"));
     }
-    File::open(SELF).and_then(|file| file.sync_all()).map_err(|error| format!("cannot write it to the disk: {error}"))
+    let failed = |error: io::Error| format!("cannot write it to the disk: {error}");
+    let own = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    File::open(SELF).and_then(|file| file.sync_all()).map_err(failed)?;
+    fs::rename(own, name).map_err(failed)?;
+    let old = |path: &Path| -> Option<bool> {
+        let named = path.file_name()?.to_str()?.starts_with("corpus-minion-");
+        let age = fs::symlink_metadata(path).ok()?.modified().ok()?.elapsed().ok()?;
+        Some(named && age > Duration::from_secs(30 * 24 * 3600))
+    };
+    let folder = name.parent().and_then(|folder| fs::read_dir(folder).ok());
+    for path in folder.into_iter().flatten().flatten().map(|entry| entry.path()) {
+        if old(&path) == Some(true) {
+            let _ = fs::remove_file(path);
+        }
+    }
+    Ok(())
 }

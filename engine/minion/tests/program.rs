@@ -205,8 +205,21 @@ fn one_writing_run_at_a_time() {
 fn the_program_knows_itself() {
     let ask = |args: &[&str]| Command::new(env!("CARGO_BIN_EXE_corpus-minion")).args(args).output().unwrap();
     let digest = String::from_utf8(ask(&["--digest"]).stdout).unwrap();
-    assert!(ask(&["--self-check", digest.trim()]).status.success());
-    assert!(!ask(&["--self-check", "00"]).status.success());
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    std::fs::copy(env!("CARGO_BIN_EXE_corpus-minion"), at(".up")).unwrap();
+    for (name, days) in [("corpus-minion-old", 31), ("corpus-minion-new", 29), ("other", 31)] {
+        let file = std::fs::File::create(at(name)).unwrap();
+        file.set_modified(std::time::SystemTime::now() - Duration::from_secs(days * 24 * 3600)).unwrap();
+    }
+    let move_in = |wanted: &str, known: &str| {
+        let name = at("corpus-minion-named").display().to_string();
+        Command::new(at(".up")).args(["--move-in", &name, wanted, known]).output().unwrap().status.success()
+    };
+    assert!(!move_in("00", "") && !move_in("00", digest.trim()) && at(".up").exists());
+    assert!(move_in(digest.trim(), "") && !at(".up").exists());
+    let there = ["corpus-minion-named", "corpus-minion-old", "corpus-minion-new", "other"].map(|name| at(name).exists());
+    assert_eq!(there, [true, false, true, true]);
     assert!(String::from_utf8(ask(&["--version"]).stdout).unwrap().contains(&corpus_minion::build()));
     assert_eq!(ask(&["--bogus"]).status.code(), Some(2));
 }

@@ -155,10 +155,46 @@ impl Guards<'_> {
 
     /// Runs a check command; `None` if it could not be started.
     fn retcode(&self, line: &str) -> Option<i32> {
+        if let Some(holds) = self.looked_at(line) {
+            return Some(i32::from(!holds));
+        }
         let output = self.look.query(&self.command(line)).ok()?;
         let code = if output.timed_out { 1 } else { output.code };
         let fine = self.option("success_retcodes").map(entries).unwrap_or_default();
         Some(if fine.iter().any(|ok| *ok == Value::from(code)) { 0 } else { code })
+    }
+
+    /// Answers `test -f /path` and its like by a look: these are most of all check commands, and a shell for each
+    /// costs more than the state. `None` for whatever only a shell can answer.
+    fn looked_at(&self, line: &str) -> Option<bool> {
+        // A dry run looks through its overlay; a command asks the machine as it is.
+        let asked = ["runas", "root", "cwd", "success_retcodes"].iter().any(|name| self.option(name).is_some());
+        let shell = self.option("shell").or_else(|| self.grains.get("shell")).map_or("sh".into(), python::str);
+        let posix = ["sh", "bash", "dash", "ash", "ksh", "zsh"].iter().any(|known| shell.rsplit('/').next() == Some(known));
+        if self.foresee.is_some() || asked || !posix {
+            return None;
+        }
+        let words: Vec<&str> = line.split(' ').collect();
+        let (kind, path) = match words[..] {
+            ["test", kind, path] | ["[", kind, path, "]"] => (kind, path),
+            _ => return None,
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,=".contains(c);
+        // What these are depends on who looks.
+        let own = ["/proc", "/dev"].iter().any(|tree| Path::new(path).starts_with(tree));
+        if !path.starts_with('/') || own || !path.chars().all(plain) {
+            return None;
+        }
+        let path = Path::new(path);
+        let meta = if ["-L", "-h"].contains(&kind) { self.look.lstat(path) } else { self.look.stat(path) }.ok()?;
+        match kind {
+            "-e" => Some(meta.is_some()),
+            "-f" => Some(meta.is_some_and(|meta| meta.is_file())),
+            "-d" => Some(meta.is_some_and(|meta| meta.is_dir())),
+            "-s" => Some(meta.is_some_and(|meta| meta.size > 0)),
+            "-L" | "-h" => Some(meta.is_some_and(|meta| meta.is_symlink())),
+            _ => None,
+        }
     }
 
     /// Returns an argument of the state that its check commands share.

@@ -4,11 +4,13 @@
 use corpus_core::digest::hex;
 use corpus_core::{FileRef, SourceError};
 use sha2::{Digest, Sha256};
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Contents up to this size are hashed again before they are used, which costs next to nothing.
 const CHEAP: u64 = 1 << 20;
@@ -17,12 +19,14 @@ const CHEAP: u64 = 1 << 20;
 pub struct Cache {
     root: PathBuf,
     counter: AtomicU32,
+    /// What came in this process, which no power cut can have harmed since.
+    fresh: Mutex<HashSet<[u8; 32]>>,
 }
 
 impl Cache {
     /// Opens the store below a directory, which is made when the first file comes.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), counter: AtomicU32::new(0) }
+        Self { root: root.into(), counter: AtomicU32::new(0), fresh: Mutex::default() }
     }
 
     /// Returns where a content is kept, or would be.
@@ -36,15 +40,16 @@ impl Cache {
     pub fn find(&self, file: &FileRef) -> Option<PathBuf> {
         let place = self.place(&file.sha256);
         let meta = fs::symlink_metadata(&place).ok()?;
-        let whole = meta.is_file() && meta.len() == file.size && (file.size > CHEAP || sha256(&place)? == file.sha256);
+        let sure = file.size > CHEAP || self.fresh().contains(&file.sha256);
+        let whole = meta.is_file() && meta.len() == file.size && (sure || sha256(&place)? == file.sha256);
         whole.then_some(place)
     }
 
-    /// Takes in a content, piece by piece; `next` returns `None` after the last one.
+    /// Takes in a content, piece by piece; `next` is told how much is still to come, and returns `None` if nothing is.
     pub fn receive(
         &self,
         file: &FileRef,
-        next: &mut dyn FnMut() -> Result<Option<Vec<u8>>, SourceError>,
+        next: &mut dyn FnMut(u64) -> Result<Option<Vec<u8>>, SourceError>,
     ) -> Result<PathBuf, SourceError> {
         let place = self.place(&file.sha256);
         let folder = place.parent().unwrap_or(&self.root).to_owned();
@@ -57,25 +62,34 @@ impl Cache {
         if done.is_err() {
             let _ = fs::remove_file(&temporary);
         }
-        done.map(|()| place.clone())
+        done?;
+        self.fresh().insert(file.sha256);
+        Ok(place)
+    }
+
+    /// Tells whether a content is large and came in this process: to copy it would be to write it twice.
+    pub fn spare(&self, file: &FileRef) -> bool {
+        file.size > CHEAP && self.fresh().contains(&file.sha256)
+    }
+
+    fn fresh(&self) -> MutexGuard<'_, HashSet<[u8; 32]>> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn fill(
         &self,
         file: &FileRef,
         temporary: &Path,
-        next: &mut dyn FnMut() -> Result<Option<Vec<u8>>, SourceError>,
+        next: &mut dyn FnMut(u64) -> Result<Option<Vec<u8>>, SourceError>,
         failed: &dyn Fn(io::Error) -> SourceError,
     ) -> Result<(), SourceError> {
         let mut out =
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(temporary).map_err(failed)?;
         let mut digest = Sha256::new();
         let mut size = 0;
-        while let Some(piece) = next()? {
+        while size < file.size {
+            let Some(piece) = next(file.size - size)? else { break };
             size += piece.len() as u64;
-            if size > file.size {
-                break;
-            }
             digest.update(&piece);
             out.write_all(&piece).map_err(failed)?;
         }

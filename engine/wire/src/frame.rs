@@ -27,8 +27,42 @@ const CONTENT: u8 = 2;
 pub(crate) enum Frame {
     /// A message, unpacked, still to be decoded.
     Message(Vec<u8>),
-    /// A piece of the file that the ask of this number waits for.
+    /// A piece of what the ask of this number waits for.
     Content(u32, Vec<u8>),
+}
+
+/// Length, kind, and the number of the ask.
+const HEAD: usize = 9;
+
+/// A piece of a content that is being gathered, with room for its head: nothing is copied to be sent.
+pub(crate) struct Piece {
+    bytes: Vec<u8>,
+    len: usize,
+}
+
+impl Piece {
+    /// Makes an empty piece for an ask, no larger than all that is to be sent.
+    pub(crate) fn new(ask: u32, all: u64) -> Self {
+        let mut bytes = vec![0; HEAD + CHUNK.min(usize::try_from(all).unwrap_or(CHUNK))];
+        bytes[4] = CONTENT;
+        bytes[5..HEAD].copy_from_slice(&ask.to_le_bytes());
+        Self { bytes, len: 0 }
+    }
+
+    /// Where the next bytes go; empty when the piece is full.
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        &mut self.bytes[HEAD + self.len..]
+    }
+
+    /// Takes note of bytes that were written to its room.
+    pub(crate) fn grow(&mut self, n: usize) {
+        self.len += n;
+    }
+
+    /// Tells whether there is something to send.
+    pub(crate) fn any(&self) -> bool {
+        self.len > 0
+    }
 }
 
 /// The writing end, shared by all threads that have something to say.
@@ -56,15 +90,18 @@ impl Sender {
         if plain.len() >= SMALL {
             let packed = lz4_flex::block::compress_prepend_size(&plain);
             if packed.len() < plain.len() {
-                return self.raw(&framed(PACKED, &[&packed]));
+                return self.raw(&framed(PACKED, &packed));
             }
         }
-        self.raw(&framed(PLAIN, &[&plain]))
+        self.raw(&framed(PLAIN, &plain))
     }
 
-    /// Writes a piece of a file.
-    pub(crate) fn content(&self, ask: u32, bytes: &[u8]) -> io::Result<()> {
-        self.raw(&framed(CONTENT, &[&ask.to_le_bytes(), bytes]))
+    /// Writes a piece of a content and empties it; returns how long it was.
+    pub(crate) fn content(&self, piece: &mut Piece) -> io::Result<usize> {
+        let len = std::mem::take(&mut piece.len);
+        let claim = u32::try_from(len + 5).unwrap_or(u32::MAX);
+        piece.bytes[..4].copy_from_slice(&claim.to_le_bytes());
+        self.raw(&piece.bytes[..HEAD + len]).map(|()| len)
     }
 
     /// Returns how many bytes were written.
@@ -78,14 +115,12 @@ impl Sender {
     }
 }
 
-/// Makes one buffer, so that one write and one packet carry a small frame.
-fn framed(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
-    let len: usize = parts.iter().map(|part| part.len()).sum();
-    let mut out = Vec::with_capacity(len + 5);
-    // `send` bounds the body, `CHUNK` the content.
-    out.extend_from_slice(&u32::try_from(len + 1).unwrap_or(u32::MAX).to_le_bytes());
+/// Makes one buffer, so that one write and one packet carry a small frame. `send` bounds the body.
+fn framed(kind: u8, body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len() + 5);
+    out.extend_from_slice(&u32::try_from(body.len() + 1).unwrap_or(u32::MAX).to_le_bytes());
     out.push(kind);
-    parts.iter().for_each(|part| out.extend_from_slice(part));
+    out.extend_from_slice(body);
     out
 }
 
@@ -106,9 +141,15 @@ pub(crate) fn read(stream: &mut impl Read) -> io::Result<Option<Frame>> {
     if len == 0 || len > LIMIT + LIMIT / 16 {
         return Err(bad(format!("a frame of {len} bytes")));
     }
-    let mut body = Vec::with_capacity((len - 1).min(CHUNK + 64));
-    stream.take(len as u64 - 1).read_to_end(&mut body)?;
-    if body.len() < len - 1 {
+    let mut left = len - 1;
+    let mut ask = [0; 4];
+    if head[4] == CONTENT {
+        left = left.checked_sub(ask.len()).ok_or_else(|| bad("a file frame without its number".into()))?;
+        stream.read_exact(&mut ask)?;
+    }
+    let mut body = Vec::with_capacity(left.min(CHUNK + 64));
+    stream.take(left as u64).read_to_end(&mut body)?;
+    if body.len() < left {
         return Err(cut());
     }
     match head[4] {
@@ -121,10 +162,7 @@ pub(crate) fn read(stream: &mut impl Read) -> io::Result<Option<Frame>> {
             }
             Ok(Some(Frame::Message(lz4_flex::block::decompress(packed, size).map_err(|e| bad(e.to_string()))?)))
         }
-        CONTENT => match body.split_first_chunk::<4>() {
-            Some((ask, rest)) => Ok(Some(Frame::Content(u32::from_le_bytes(*ask), rest.to_vec()))),
-            None => Err(bad("a file frame without its number".into())),
-        },
+        CONTENT => Ok(Some(Frame::Content(u32::from_le_bytes(ask), body))),
         kind => Err(bad(format!("a frame of kind {kind}"))),
     }
 }

@@ -9,10 +9,11 @@
 //! with lz4, or a piece of a file.
 //!
 //! The master sends requests, each with a number, and the minion answers in any order. During a run the minion
-//! asks in turn (find a file, send a content, list a directory, fire an event), and while the master works on
+//! asks in turn (find a file, send contents, list a directory, fire an event), and while the master works on
 //! such an ask it may send further requests: a template that is rendered for a running state can call a function
 //! on that state's machine. Contents travel in pieces of 128 KiB and are known by their SHA-256; the minion
-//! keeps them and asks only for what it lacks.
+//! keeps them and asks only for what it lacks. Those that are asked for together follow each other without a seam,
+//! many small ones in one piece.
 //!
 //! While a request is in progress the minion gives a sign of life every few seconds. Silence beyond the
 //! master's patience, or a broken stream, ends every waiting call with a [`WireError`] that tells how far the

@@ -49,7 +49,7 @@ pub(crate) enum Op {
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Answer {
     Resolve(Result<FileRef, SourceError>),
-    /// All pieces of the file have been sent, or not.
+    /// All pieces of the files have been sent, or not.
     Fetched(Result<(), SourceError>),
     Tree(Result<Vec<TreeEntry>, SourceError>),
     Fire(Result<(), SourceError>),
@@ -103,9 +103,16 @@ pub(crate) enum Piece {
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Question {
     Resolve(FileRequest),
-    Fetch(FileRef),
-    Tree { url: String, saltenv: String },
-    Fire { tag: String, data: Value },
+    /// The contents of these, one after the other.
+    Fetch(Vec<FileRef>),
+    Tree {
+        url: String,
+        saltenv: String,
+    },
+    Fire {
+        tag: String,
+        data: Value,
+    },
     Knows(String),
     Call(Call),
 }

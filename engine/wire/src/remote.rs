@@ -3,7 +3,7 @@
 //! can be asked something in between, by that very template.
 
 use crate::error::{At, Progress, WireError};
-use crate::frame::{self, CHUNK, Frame, Sender};
+use crate::frame::{self, Frame, Piece, Sender};
 use crate::message::{self, Answer, Down, Op, Question, Reply, Up, WireData};
 use crate::minion::{Answered, Hello, Minion, RunRequest, Upstream};
 use corpus_core::{
@@ -304,32 +304,67 @@ impl Pending<'_> {
             Question::Fire { tag, data } => Answer::Fire(up.fire(&tag, &data)),
             Question::Knows(fun) => Answer::Knows(up.knows(&fun)),
             Question::Call(call) => Answer::Called(up.call(&call)),
-            Question::Fetch(file) => Answer::Fetched(match up.open(&file) {
-                Ok(mut content) => self.stream(ask, &file, &mut *content)?,
-                Err(error) => Err(error),
-            }),
+            Question::Fetch(files) => Answer::Fetched(self.stream(ask, &files, up)?),
         };
         // Rendering may have taken long, and the minion had nothing to say.
         self.remote.shared.hear();
         self.send(&Down::Answer { ask, answer })
     }
 
-    /// Sends a content in pieces. The outer error is the wire's, the inner one the file's.
-    fn stream(&self, ask: u32, file: &FileRef, content: &mut dyn Read) -> Result<Result<(), SourceError>, WireError> {
-        let mut buffer = vec![0; CHUNK.min(usize::try_from(file.size).unwrap_or(CHUNK) + 1)];
-        loop {
-            match content.read(&mut buffer) {
-                Ok(0) => return Ok(Ok(())),
+    /// Sends contents without a seam, the small ones together. The outer error is the wire's, the inner one a file's.
+    fn stream(&self, ask: u32, files: &[FileRef], up: &dyn Upstream) -> Result<Result<(), SourceError>, WireError> {
+        let mut piece = Piece::new(ask, files.iter().fold(0, |all: u64, file| all.saturating_add(file.size)));
+        for file in files {
+            match self.one(file, up, &mut piece)? {
+                Ok(true) => {}
+                // What follows would not be where the minion expects it: that sees what is missing.
+                Ok(false) => break,
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        if piece.any() {
+            self.send_piece(&mut piece)?;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Sends a content as far as it was promised; tells whether all of it was there.
+    fn one(
+        &self,
+        file: &FileRef,
+        up: &dyn Upstream,
+        piece: &mut Piece,
+    ) -> Result<Result<bool, SourceError>, WireError> {
+        let mut left = file.size;
+        let mut content = match up.open(file) {
+            Ok(content) => content,
+            Err(error) => return Ok(Err(error)),
+        };
+        while left > 0 {
+            if piece.room().is_empty() {
+                self.send_piece(piece)?;
+            }
+            let room = piece.room();
+            let most = room.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            match content.read(&mut room[..most]) {
+                Ok(0) => return Ok(Ok(false)),
                 Ok(n) => {
-                    let sent = self.remote.sender.content(ask, &buffer[..n]);
-                    sent.map_err(|error| self.remote.shared.lost(&error, self.at.clone()))?;
-                    self.remote.content.fetch_add(n as u64, Ordering::Relaxed);
-                    self.remote.shared.hear();
+                    piece.grow(n);
+                    left -= n as u64;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Ok(Err(SourceError::Failed(format!("read {}: {error}", file.url)))),
             }
         }
+        Ok(Ok(true))
+    }
+
+    fn send_piece(&self, piece: &mut Piece) -> Result<(), WireError> {
+        let sent = self.remote.sender.content(piece);
+        let n = sent.map_err(|error| self.remote.shared.lost(&error, self.at.clone()))?;
+        self.remote.content.fetch_add(n as u64, Ordering::Relaxed);
+        self.remote.shared.hear();
+        Ok(())
     }
 }
 

@@ -297,6 +297,34 @@ impl Asker<'_> {
     }
 }
 
+impl Asker<'_> {
+    /// Has contents sent, and keeps them in the cache.
+    fn bring(&self, files: &[FileRef]) -> Result<(), SourceError> {
+        let waiting = self.ask(Question::Fetch(files.to_vec()))?;
+        let (mut piece, mut at) = (Vec::new(), 0);
+        for file in files {
+            self.server.cache.receive(file, &mut |most| {
+                if at == piece.len() {
+                    match waiting.next()? {
+                        Incoming::Piece(bytes) => (piece, at) = (bytes, 0),
+                        Incoming::Answer(Answer::Fetched(answer)) => return answer.map(|()| None),
+                        Incoming::Answer(_) => return Err(confused()),
+                    }
+                }
+                let end = piece.len().min(at.saturating_add(usize::try_from(most).unwrap_or(usize::MAX)));
+                let start = std::mem::replace(&mut at, end);
+                Ok(Some(if end - start < piece.len() {
+                    piece[start..end].to_vec()
+                } else {
+                    at = 0;
+                    std::mem::take(&mut piece)
+                }))
+            })?;
+        }
+        Ok(())
+    }
+}
+
 /// An ask whose answer is still to come.
 struct Waiting<'a> {
     server: &'a Server<'a>,
@@ -338,13 +366,24 @@ impl Source for Asker<'_> {
         if let Some(path) = self.server.cache.find(file) {
             return Ok(path);
         }
-        let waiting = self.ask(Question::Fetch(file.clone()))?;
-        self.server.cache.receive(file, &mut || match waiting.next()? {
-            Incoming::Piece(bytes) => Ok(Some(bytes)),
-            Incoming::Answer(Answer::Fetched(Ok(()))) => Ok(None),
-            Incoming::Answer(Answer::Fetched(Err(error))) => Err(error),
-            Incoming::Answer(_) => Err(confused()),
-        })
+        self.bring(std::slice::from_ref(file))?;
+        Ok(self.server.cache.place(&file.sha256))
+    }
+
+    fn fetch_all(&self, files: &[FileRef]) {
+        let mut seen = HashSet::new();
+        let lacks = |file: &&FileRef| seen.insert(file.sha256) && self.server.cache.find(file).is_none();
+        let files: Vec<FileRef> = files.iter().filter(lacks).cloned().collect();
+        // One alone comes when it is asked for.
+        if files.len() > 1
+            && let Err(error) = self.bring(&files)
+        {
+            tracing::debug!(%error, "Not all contents came: each is asked for again.");
+        }
+    }
+
+    fn spare(&self, file: &FileRef) -> bool {
+        self.server.cache.spare(file)
     }
 
     fn tree(&self, url: &str, saltenv: &str) -> Result<Vec<TreeEntry>, SourceError> {

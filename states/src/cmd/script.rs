@@ -142,7 +142,7 @@ impl State for Script {
                             other => other.into(),
                         }
                     })?;
-                Content::File { path: cx.source.fetch(&found)?, sha256: found.sha256, size: found.size }
+                Content::File { path: cx.source.fetch(&found)?, sha256: found.sha256, size: found.size, spare: false }
             }
         };
         let digest = match &content {

@@ -147,7 +147,7 @@ impl State for WaitScript {
                             other => other.into(),
                         }
                     })?;
-                Content::File { path: cx.source.fetch(&found)?, sha256: found.sha256, size: found.size }
+                Content::File { path: cx.source.fetch(&found)?, sha256: found.sha256, size: found.size, spare: false }
             }
         };
         let digest = match &content {

@@ -107,7 +107,7 @@ impl State for Append {
         let mut add = vec![];
         for text in &texts {
             let regex = if self.ignore_whitespace { pattern::loose(text) } else { text.clone() };
-            if !pattern::found(&pattern::compile(&regex, pattern::MULTILINE).map_err(failed)?, &old.text) {
+            if !pattern::found(&*pattern::compile(&regex, pattern::MULTILINE).map_err(failed)?, &old.text) {
                 add.extend(file::split_lines(text));
             }
         }

@@ -266,7 +266,8 @@ impl State for Managed {
                 return Err(failed(format!("The '{word}' argument is not built: no signature could be checked")));
             }
         }
-        let have = cx.host.stat(&path)?;
+        let seen = manage::look(cx, &path)?;
+        let have = seen.0;
         if !self.create && !have.is_some_and(|meta| meta.is_file()) {
             self.contents(cx)?;
             return Ok(Plan::unchanged(format!("File {} is not present and is not set for creation", path.display())));
@@ -300,7 +301,7 @@ impl State for Managed {
             tmp_ext: &self.tmp_ext,
             tmp_dir: self.tmp_dir.as_deref(),
         };
-        let mut plan = one.plan(cx)?;
+        let mut plan = one.plan_with(cx, seen)?;
         if self.attrs.is_some() {
             plan = plan.warn("The 'attrs' argument is not applied: chattr attributes are not managed.");
         }

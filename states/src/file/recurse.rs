@@ -2,14 +2,15 @@
 
 use super::directory;
 use super::shared::manage::Managed;
-use super::shared::sources::{self, Spec};
+use super::shared::sources::{self, Found, Spec, Wanted};
 use super::shared::{self, failed};
 use corpus_core::decode::{Mode, OneOrMany};
 use corpus_core::source::{SourceError, TreeEntry, TreeKind};
+use corpus_core::plan::Attrs;
 use corpus_core::{Effect, Map, Plan, PlanCx, State, StateError, Value};
 use corpus_exec::file::{self, pattern, perms::Want};
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Brings a directory of the file server, with everything in it.
@@ -97,9 +98,12 @@ pub struct Recurse {
 }
 
 /// A plan under way, with the comments of its parts.
+#[derive(Default)]
 struct Work {
     plan: Plan,
     comments: Vec<(String, String)>,
+    /// The directories that it makes, and with which attributes.
+    made: HashMap<PathBuf, Vec<Attrs>>,
 }
 
 impl Work {
@@ -112,11 +116,14 @@ impl Work {
         self.comments.push((shown.clone(), part.would));
         self.plan.changes.insert(shown, part.changes);
         for step in part.steps {
-            let made =
-                matches!(&step.effect, Effect::Mkdir { .. }) && self.plan.steps.iter().any(|s| s.effect == step.effect);
-            if !made {
-                self.plan.steps.push(step);
+            if let Effect::Mkdir { path, attrs } = &step.effect {
+                let made = self.made.entry(path.clone()).or_default();
+                if made.contains(attrs) {
+                    continue;
+                }
+                made.push(attrs.clone());
             }
+            self.plan.steps.push(step);
         }
         self.plan.warnings.extend(part.warnings);
     }
@@ -129,7 +136,8 @@ impl Recurse {
         if let Some(bad) = urls.iter().find(|url| !url.starts_with("salt://")) {
             return Err(failed(format!("Recurse failed: Invalid source '{bad}' (must be a salt:// URI)")));
         }
-        let (mut out, mut found) = (vec![], false);
+        let (mut out, mut taken, mut found) = (vec![], HashSet::new(), false);
+        let (include, exclude) = (shared::patterns(&self.include_pat), shared::patterns(&self.exclude_pat));
         for url in urls {
             let (root, query) = url.split_once('?').map_or((&*url, String::new()), |(u, q)| (u, format!("?{q}")));
             let env = query.split(['?', '&']).find_map(|part| part.strip_prefix("saltenv="));
@@ -141,9 +149,7 @@ impl Recurse {
             found = true;
             for entry in entries {
                 let deep = self.maxdepth.is_some_and(|max| entry.path.trim_matches('/').matches('/').count() > max);
-                let (include, exclude) = (shared::patterns(&self.include_pat), shared::patterns(&self.exclude_pat));
-                let taken = out.iter().any(|(other, _): &(TreeEntry, String)| other.path == entry.path);
-                if deep || taken || !pattern::included(&entry.path, include, exclude) {
+                if deep || !pattern::included(&entry.path, include, exclude) || !taken.insert(entry.path.clone()) {
                     continue;
                 }
                 let from = format!("{}/{}{query}", root.trim_end_matches('/'), entry.path);
@@ -156,7 +162,8 @@ impl Recurse {
         if found { Ok(out) } else { Err(failed("Recurse failed: none of the specified sources were found")) }
     }
 
-    fn file(&self, cx: &PlanCx<'_>, path: &Path, url: &str) -> Result<Option<Plan>, StateError> {
+    /// Finds the file that a path is to have.
+    fn find(&self, cx: &PlanCx<'_>, path: &Path, url: &str) -> Result<Option<Found>, StateError> {
         let mut more = Map::new();
         more.insert("name", path.display().to_string());
         more.insert("source", url);
@@ -171,7 +178,26 @@ impl Recurse {
             skip_verify: true,
             template: sources::template(self.template.as_deref(), &self.context, &self.defaults, more)?,
         };
-        let Some(found) = spec.find(cx)? else { return Ok(None) };
+        spec.find(cx)
+    }
+
+    /// Has the contents brought together that are missing for sure: their files are not there, or of another size.
+    fn ask_ahead(&self, cx: &PlanCx<'_>, files: &HashMap<PathBuf, Result<Option<Found>, StateError>>) {
+        let missing = files.iter().filter_map(|(path, found)| match found {
+            Ok(Some(Found { wanted: Wanted::Master(file), .. })) => match cx.host.stat(path) {
+                Ok(Some(meta)) => (self.replace && meta.is_file() && meta.size != file.size).then_some(file),
+                Ok(None) => Some(file),
+                Err(_) => None,
+            },
+            _ => None,
+        });
+        let mut missing: Vec<_> = missing.cloned().collect();
+        missing.sort_by(|a, b| a.url.cmp(&b.url));
+        cx.source.fetch_all(&missing);
+    }
+
+    fn file(&self, cx: &PlanCx<'_>, path: &Path, found: Option<Found>) -> Result<Option<Plan>, StateError> {
+        let Some(found) = found else { return Ok(None) };
         let keep = self.file_mode == Some(Mode::Keep);
         let mode = if keep { Some(found.mode) } else { shared::bits(self.file_mode) };
         let one = Managed {
@@ -278,11 +304,26 @@ impl State for Recurse {
                 _ => dirs.extend(path.ancestors().skip(1).take_while(|dir| dir.starts_with(&top)).map(Path::to_owned)),
             }
         }
-        let mut work = Work { plan: Plan::default(), comments: vec![] };
+        let mut work = Work::default();
         for dir in &dirs {
             let part = self.dir(cx, dir, *dir == top)?;
             work.take(dir, part);
         }
+        let mut found = HashMap::new();
+        for (entry, url) in &entries {
+            let link = matches!(entry.kind, TreeKind::Symlink(_));
+            if entry.kind == TreeKind::EmptyDir || link && self.keep_symlinks {
+                continue;
+            }
+            let path = place(entry);
+            let one = self.find(cx, &path, url);
+            let stop = one.is_err() && !link;
+            found.insert(path, one);
+            if stop {
+                break;
+            }
+        }
+        self.ask_ahead(cx, &found);
         let mut keep: Vec<PathBuf> = dirs.into_iter().collect();
         for (entry, url) in &entries {
             let path = place(entry);
@@ -305,7 +346,8 @@ impl State for Recurse {
                             continue;
                         }
                     }
-                    match self.file(cx, &path, url) {
+                    let one = found.remove(&path).unwrap_or_else(|| self.find(cx, &path, url));
+                    match one.and_then(|one| self.file(cx, &path, one)) {
                         Ok(Some(part)) => work.take(&path, part),
                         // A link to a directory has no content of its own.
                         Err(StateError::Failed(_)) if matches!(kind, TreeKind::Symlink(_)) => continue,

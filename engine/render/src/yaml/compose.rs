@@ -14,6 +14,9 @@ type Result<T> = std::result::Result<T, YamlError>;
 /// How many nodes the aliases of one text may add; a bomb multiplies, honest sharing does not.
 const ALIAS_BUDGET: usize = 500_000;
 
+/// Up to so many keys of a mapping are compared one by one.
+const FEW: usize = 16;
+
 enum Kind<'a> {
     Scalar(Cow<'a, str>),
     Seq(Vec<u32>),
@@ -52,7 +55,8 @@ pub fn load(text: &str) -> Result<Node> {
     let mut composer = Composer {
         scanner: Scanner::new(text)?,
         text,
-        raws: Vec::new(),
+        // A node stands for eight characters or more, nearly always: growing by doubling would touch thrice the memory.
+        raws: Vec::with_capacity(text.len() / 8),
         anchors: HashMap::new(),
         handles: Vec::new(),
         depth: 0,
@@ -468,7 +472,9 @@ impl<'a> Composer<'a> {
         let Kind::Map(entries) = &self.raws[id as usize].kind else { return Ok(NodeKind::default()) };
         let entries = entries.clone();
         let mut out: Vec<(Node, Node)> = Vec::with_capacity(entries.len());
-        let mut seen: HashMap<Value, Pos> = HashMap::new();
+        // A few keys are compared faster than they are hashed.
+        let many = entries.len() > FEW;
+        let mut seen: HashMap<Value, Pos> = HashMap::with_capacity(if many { entries.len() } else { 0 });
         for (key, value) in entries {
             let raw_key = &self.raws[key as usize];
             let key_at = raw_key.at;
@@ -481,7 +487,11 @@ impl<'a> Composer<'a> {
             let NodeKind::Scalar(name) = &key.kind else {
                 return self.wrong(Some(("while constructing a mapping", at)), "found unacceptable key", key_at);
             };
-            if let Some(first) = seen.insert(name.clone(), key_at) {
+            let first = match many {
+                true => seen.insert(name.clone(), key_at),
+                false => out.iter().find(|(other, _)| other.kind == key.kind).map(|(other, _)| other.pos),
+            };
+            if let Some(first) = first {
                 let message = format!("found conflicting ID '{}'", corpus_core::python::str(name));
                 let mut error =
                     self.error(ErrorKind::Constructor, Some(("while constructing a mapping", at)), message, key_at);

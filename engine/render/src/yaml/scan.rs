@@ -67,6 +67,8 @@ pub struct Scanner<'a> {
     pub(super) flow: usize,
     pub(super) key_allowed: bool,
     keys: Vec<SimpleKey>,
+    /// The first token is certain.
+    sure: bool,
     done: bool,
 }
 
@@ -96,6 +98,7 @@ impl<'a> Scanner<'a> {
             flow: 0,
             key_allowed: true,
             keys: vec![NO_KEY],
+            sure: false,
             done: false,
         })
     }
@@ -114,23 +117,24 @@ impl<'a> Scanner<'a> {
             return Ok(self.tokens[0].clone());
         }
         self.taken += 1;
+        self.sure = false;
         Ok(self.tokens.pop_front().unwrap_or(Token { at: Pos::default(), kind: Tok::StreamEnd }))
     }
 
     /// Scans until the first token is certain: no later `:` can put a key before it.
     fn fill(&mut self) -> Result<()> {
-        loop {
+        while !self.sure {
             if !self.tokens.is_empty() {
-                if self.done {
-                    return Ok(());
+                if !self.done {
+                    self.forget_stale_keys()?;
                 }
-                self.forget_stale_keys()?;
-                if !self.keys.iter().any(|k| k.possible && k.number == self.taken) {
-                    return Ok(());
-                }
+                self.sure = self.done || !self.keys.iter().any(|k| k.possible && k.number == self.taken);
             }
-            self.fetch()?;
+            if !self.sure {
+                self.fetch()?;
+            }
         }
+        Ok(())
     }
 
     // ---- characters ------------------------------------------------------------------------------------

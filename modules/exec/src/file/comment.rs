@@ -38,7 +38,7 @@ pub fn uncomment(text: &str, regex: &str, char: &str) -> Result<Found, String> {
 }
 
 fn search(text: &str, regex: &str) -> Result<bool, String> {
-    Ok(pattern::found(&pattern::compile(regex, pattern::MULTILINE)?, text))
+    Ok(pattern::found(&*pattern::compile(regex, pattern::MULTILINE)?, text))
 }
 
 /// Comments or uncomments each line that the pattern matches from its start; Salt's `file.comment_line`.

@@ -2,7 +2,10 @@
 
 use corpus_core::{Value, python};
 use fancy_regex::{Captures, Regex};
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fmt::Write;
+use std::rc::Rc;
 
 /// Python's `re.MULTILINE`, the flags of `file.replace` unless it says otherwise.
 pub const MULTILINE: u32 = 8;
@@ -30,8 +33,29 @@ pub fn flags(value: &Value) -> Result<u32, String> {
     }
 }
 
+/// How many patterns are kept.
+const KEPT: usize = 8;
+
+thread_local! {
+    /// The patterns compiled last: a state compiles its own at least twice, before and after its change.
+    static LAST: RefCell<VecDeque<(String, u32, Rc<Regex>)>> = const { RefCell::new(VecDeque::new()) };
+}
+
 /// Compiles a pattern as Python's `re.compile(pattern, flags)` does.
-pub fn compile(pattern: &str, flags: u32) -> Result<Regex, String> {
+pub fn compile(pattern: &str, flags: u32) -> Result<Rc<Regex>, String> {
+    LAST.with_borrow_mut(|last| {
+        let found = last.iter().find(|(text, with, _)| *with == flags && text == pattern);
+        if let Some((.., regex)) = found {
+            return Ok(regex.clone());
+        }
+        let regex = Rc::new(compiled(pattern, flags)?);
+        last.truncate(KEPT - 1);
+        last.push_front((pattern.to_owned(), flags, regex.clone()));
+        Ok(regex)
+    })
+}
+
+fn compiled(pattern: &str, flags: u32) -> Result<Regex, String> {
     let body = translate(pattern, flags & 8 != 0);
     let mut words = String::new();
     for (bit, letter) in [(2, 'i'), (8, 'm'), (16, 's'), (64, 'x')] {
@@ -48,7 +72,7 @@ pub fn compile(pattern: &str, flags: u32) -> Result<Regex, String> {
 }
 
 /// Compiles a pattern that must match at the start, as Python's `re.match` looks for it.
-pub fn compile_match(pattern: &str, flags: u32) -> Result<Regex, String> {
+pub fn compile_match(pattern: &str, flags: u32) -> Result<Rc<Regex>, String> {
     compile(&format!("\\A(?:{pattern})"), flags)
 }
 

@@ -28,9 +28,12 @@ impl Replace {
         let content = self.not_found_content.as_deref().unwrap_or(&self.repl);
         let add = self.append_if_not_found || self.prepend_if_not_found;
         let found = times > 0
-            || add && {
-                let there = format!("^{}($|(?=\\r\\n))", pattern::escape(content));
-                pattern::found(&pattern::compile(&there, self.flags)?, text)
+            || add && match self.flags {
+                pattern::MULTILINE if !content.is_empty() => has_line(text, content),
+                flags => {
+                    let there = format!("^{}($|(?=\\r\\n))", pattern::escape(content));
+                    pattern::found(&*pattern::compile(&there, flags)?, text)
+                }
             };
         if found || !add {
             // Salt: a pattern that is its own replacement changes nothing.
@@ -44,9 +47,34 @@ impl Replace {
     }
 }
 
+/// Tells whether a text has these whole lines, whatever their ends.
+fn has_line(text: &str, content: &str) -> bool {
+    let mut from = 0;
+    while let Some(at) = text[from..].find(content).map(|at| from + at) {
+        let rest = &text[at + content.len()..];
+        let ends = rest.is_empty() || rest.starts_with('\n') || rest.starts_with("\r\n");
+        if ends && (at == 0 || text[..at].ends_with('\n')) {
+            return true;
+        }
+        from = at + text[at..].chars().next().map_or(1, char::len_utf8);
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_is_found_as_the_pattern_would_find_it() {
+        for content in ["a=1", "a", "x\nx", "é", "a=1\r", "\n"] {
+            let there = pattern::compile(&format!("^{}($|(?=\\r\\n))", pattern::escape(content)), pattern::MULTILINE);
+            let there = there.unwrap();
+            for text in ["", "a=1", "a=1\n", "b\na=1\r\n", "ba=1\n", "a=12\na=1", "x\nxx\nx", "éé\né", "\n\n", "a\n\n\nb"] {
+                assert_eq!(has_line(text, content), pattern::found(&there, text), "{content:?} in {text:?}");
+            }
+        }
+    }
 
     #[test]
     fn replaces_and_adds() {

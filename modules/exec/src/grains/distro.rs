@@ -240,14 +240,36 @@ fn systemd(host: &dyn Look) -> Map {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let digits = name.trim_start_matches("libsystemd-shared-");
         version = digits.chars().take_while(char::is_ascii_digit).collect();
-        let bytes = host.read(&path).unwrap_or_default();
-        let marked = |at: &usize| *at > 0 && b"+-".contains(&bytes[at - 1]);
-        if let Some(at) = memchr::memmem::find_iter(&bytes, b"PAM ").find(marked) {
-            let end = memchr::memchr(0, &bytes[at..]).map_or(bytes.len(), |n| at + n);
-            features = String::from_utf8_lossy(&bytes[at - 1..end]).into_owned();
-        }
+        features = std::fs::File::open(&path).ok().and_then(|library| built_with(library).ok()).unwrap_or_default();
     }
     [("version", version), ("features", features)].into_iter().collect()
+}
+
+/// Finds `+PAM -AUDIT …` in a library of some megabytes, a piece at a time.
+fn built_with(mut library: impl std::io::Read) -> std::io::Result<String> {
+    const PIECE: usize = 64 * 1024;
+    /// What may be cut in two by the end of a piece, and is looked at again with the next one.
+    const LONGEST: usize = 2 * 1024;
+    let mut bytes = vec![0; PIECE + LONGEST];
+    let mut kept = 0;
+    loop {
+        let n = library.read(&mut bytes[kept..])?;
+        let have = &bytes[..kept + n];
+        let marked = |at: &usize| *at > 0 && b"+-".contains(&have[at - 1]);
+        if let Some(at) = memchr::memmem::find_iter(have, b"PAM ").find(marked) {
+            match memchr::memchr(0, &have[at..]) {
+                Some(end) => return Ok(String::from_utf8_lossy(&have[at - 1..at + end]).into_owned()),
+                None if n == 0 => return Ok(String::from_utf8_lossy(&have[at - 1..]).into_owned()),
+                None => {}
+            }
+        }
+        if n == 0 {
+            return Ok(String::new());
+        }
+        let (start, end) = (have.len().saturating_sub(LONGEST), have.len());
+        bytes.copy_within(start..end, 0);
+        kept = end - start;
+    }
 }
 
 /// Names the init system.
@@ -309,6 +331,16 @@ mod tests {
             let seen = ["os", "os_family", "osfullname", "osrelease", "osfinger"].map(|k| grains.str(k).unwrap_or("-"));
             assert_eq!(seen, [os, family, fullname, version, finger]);
         }
+    }
+
+    #[test]
+    fn what_systemd_was_built_with_is_found_wherever_it_is_cut() {
+        let words = b"+PAM +AUDIT -SELINUX default-hierarchy=unified";
+        for before in [0, 1, 64 * 1024 - 3, 66 * 1024 - 1, 66 * 1024 - 46, 66 * 1024 - 47, 200_000] {
+            let library = [&vec![b'x'; before][..], &b"PAM \0"[..], &words[..], b"\0rest"].concat();
+            assert_eq!(built_with(&library[..]).unwrap().as_bytes(), words, "{before}");
+        }
+        assert_eq!(built_with(&b"none of it"[..]).unwrap(), "");
     }
 
     #[test]

@@ -12,12 +12,13 @@ use corpus_core::host::{
 };
 use corpus_core::plan::{Effect, Observed};
 use sha2::{Digest, Sha256};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How files are named while they are written; whatever lists directories may skip them.
 pub const TEMP_PREFIX: &str = ".corpus-";
@@ -34,6 +35,17 @@ pub fn search_path() -> String {
 pub struct Real {
     accounts: accounts::Accounts,
     memos: Mutex<HashMap<String, (String, Memo)>>,
+    /// Contents that were moved to where they are wanted, instead of copied.
+    moved: Mutex<HashMap<PathBuf, PathBuf>>,
+    /// The digests of those, as long as nobody touches them.
+    known: Mutex<HashMap<Stamp, [u8; 32]>>,
+}
+
+/// Which file it is, and its last change: device, inode, size, and the times of its content and of itself.
+type Stamp = (u64, u64, u64, (i64, i64), (i64, i64));
+
+fn stamp(m: &fs::Metadata) -> Stamp {
+    (m.dev(), m.ino(), m.size(), (m.mtime(), m.mtime_nsec()), (m.ctime(), m.ctime_nsec()))
 }
 
 impl Real {
@@ -41,6 +53,26 @@ impl Real {
     pub fn new() -> Self {
         Self::default()
     }
+
+    fn moved(&self) -> MutexGuard<'_, HashMap<PathBuf, PathBuf>> {
+        self.moved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Stamp, [u8; 32]>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of the digest of a file as it is now.
+    fn learn(&self, path: &Path, sha256: [u8; 32]) {
+        if let Ok(meta) = fs::symlink_metadata(path) {
+            self.known().insert(stamp(&meta), sha256);
+        }
+    }
+}
+
+thread_local! {
+    /// What files are read through to be hashed. Most are small: clearing a buffer for each costs more than its digest.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 * 1024]);
 }
 
 /// Makes the error of an operation on a path.
@@ -92,17 +124,24 @@ impl Look for Real {
 
     fn sha256(&self, path: &Path) -> HostResult<[u8; 32]> {
         let mut file = fs::File::open(path).map_err(|e| failed("read", path, &e))?;
-        let mut hasher = Sha256::new();
-        // On the stack: most files are small, and clearing a large buffer costs more than hashing them.
-        let mut buffer = [0; 16 * 1024];
-        loop {
-            match file.read(&mut buffer) {
-                Ok(0) => return Ok(hasher.finalize().into()),
-                Ok(n) => hasher.update(&buffer[..n]),
-                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(failed("read", path, &e)),
-            }
+        let known = self.known();
+        if !known.is_empty()
+            && let Some(sha256) = file.metadata().ok().and_then(|meta| known.get(&stamp(&meta)).copied())
+        {
+            return Ok(sha256);
         }
+        drop(known);
+        let mut hasher = Sha256::new();
+        BUFFER.with_borrow_mut(|buffer| {
+            loop {
+                match file.read(buffer) {
+                    Ok(0) => return Ok(hasher.finalize().into()),
+                    Ok(n) => hasher.update(&buffer[..n]),
+                    Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                    Err(e) => return Err(failed("read", path, &e)),
+                }
+            }
+        })
     }
 
     fn read_link(&self, path: &Path) -> HostResult<PathBuf> {

@@ -4,7 +4,7 @@
 
 use super::attrs::{self, Numbers};
 use super::{Real, TEMP_PREFIX, TEMP_SUFFIX, failed};
-use corpus_core::host::{HostError, HostResult};
+use corpus_core::host::{HostError, HostResult, Look};
 use corpus_core::plan::{Attrs, Content};
 use rustix::fs::{Gid, Mode, Uid, XattrFlags};
 use std::fs::{self, File};
@@ -43,11 +43,11 @@ pub fn write_file(host: &Real, path: &Path, content: &Content, attrs: &Attrs, ba
         // A device or a pipe is written to, not replaced.
         Some(old) if !old.is_file() => {
             let mut file = fs::OpenOptions::new().write(true).open(&at).map_err(fail)?;
-            fill(&mut file, content).map_err(fail)
+            fill(host, &mut file, content).map_err(fail)
         }
-        _ => match replace(&at, content, want, old.as_ref()) {
+        _ => match replace(host, &at, content, want, old.as_ref()) {
             Err(e) if old.is_some() && in_place_may_help(&e) => {
-                in_place(&at, content).map_err(fail)?;
+                reader(host, content).and_then(|mut content| in_place(&at, &mut content)).map_err(fail)?;
                 attrs::set(host, &at, attrs, true)
             }
             other => other.map_err(fail),
@@ -92,21 +92,89 @@ fn cause(error: &io::Error) -> Option<i32> {
     source.downcast_ref::<io::Error>()?.raw_os_error()
 }
 
-fn fill(file: &mut File, content: &Content) -> io::Result<()> {
+fn fill(host: &Real, file: &mut File, content: &Content) -> io::Result<()> {
     match content {
         Content::Bytes(bytes) => file.write_all(bytes),
-        Content::File { path, .. } => {
-            let mut from = File::open(path)?;
+        Content::File { path, sha256, .. } => {
+            let mut from = open(host, path, sha256)?;
             io::copy(&mut from, file).map(|_| ())
         }
     }
 }
 
+fn reader<'a>(host: &Real, content: &'a Content) -> io::Result<Box<dyn Read + 'a>> {
+    Ok(match content {
+        Content::Bytes(bytes) => Box::new(&bytes[..]),
+        Content::File { path, sha256, .. } => Box::new(open(host, path, sha256)?),
+    })
+}
+
+/// Opens a content, also where this process has moved it to.
+fn open(host: &Real, path: &Path, sha256: &[u8; 32]) -> io::Result<File> {
+    let failed = match File::open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => e,
+        other => return other,
+    };
+    let moved = host.moved().get(path).cloned().filter(|to| host.sha256(to).is_ok_and(|have| have == *sha256));
+    moved.map_or(Err(failed), File::open)
+}
+
 /// Writes beside and renames. The temporary file is gone on every way out.
-fn replace(path: &Path, content: &Content, want: Numbers, old: Option<&fs::Metadata>) -> io::Result<()> {
+fn replace(
+    host: &Real,
+    path: &Path,
+    content: &Content,
+    want: Numbers,
+    old: Option<&fs::Metadata>,
+) -> io::Result<()> {
     let mut temp = temp_in(parent(path))?;
-    fill(temp.as_file_mut(), content)?;
-    let file = temp.as_file();
+    if let Content::File { path: from, sha256, spare: true, .. } = content
+        && is_plain(parent(path))
+    {
+        // Held until the new place is known: another state may want the same content.
+        let mut moved = host.moved();
+        if fs::rename(from, temp.path()).is_ok() {
+            let temp = temp.into_temp_path();
+            let done = File::open(&temp).and_then(|file| finish(&file, path, want, old)).and_then(|()| {
+                fs::rename(&temp, path)?;
+                sync_dir(parent(path));
+                Ok(())
+            });
+            if done.is_err() {
+                let _ = fs::rename(&temp, from);
+                return done;
+            }
+            // The name is the file's own now: nothing is left to be removed.
+            let _ = temp.keep();
+            host.learn(path, *sha256);
+            moved.insert(from.clone(), path.to_owned());
+            return Ok(());
+        }
+    }
+    fill(host, temp.as_file_mut(), content)?;
+    finish(temp.as_file(), path, want, old)?;
+    temp.persist(path).map_err(|e| plain(e.error))?;
+    sync_dir(parent(path));
+    Ok(())
+}
+
+/// Tells whether a file that is moved into a directory is the same as one that is made there: nothing is inherited
+/// (group, access lists, labels), and the file system does not copy by reference, which is as good as moving.
+fn is_plain(folder: &Path) -> bool {
+    /// Those of ext, XFS, tmpfs and overlays.
+    const KNOWN: [i64; 4] = [0xef53, 0x5846_5342, 0x0102_1994, 0x794c_7630];
+    let inherits_group = fs::metadata(folder).map_or(true, |meta| meta.mode() & 0o2000 != 0);
+    let mut names = [0_u8; 1024];
+    let bare = match rustix::fs::llistxattr(folder, &mut names[..]) {
+        Ok(length) => length == 0,
+        Err(error) => error == rustix::io::Errno::OPNOTSUPP,
+    };
+    let known = rustix::fs::statfs(folder).is_ok_and(|fs| KNOWN.contains(&i64::try_from(fs.f_type).unwrap_or(0)));
+    !inherits_group && bare && known
+}
+
+/// Gives a file that is about to take the place of another one its owner and mode, and sees it onto the disk.
+fn finish(file: &File, path: &Path, want: Numbers, old: Option<&fs::Metadata>) -> io::Result<()> {
     let owned = file.metadata()?;
     let uid = want.uid.or(old.map(MetadataExt::uid)).filter(|uid| *uid != owned.uid());
     let gid = want.gid.or(old.map(MetadataExt::gid)).filter(|gid| *gid != owned.gid());
@@ -118,10 +186,7 @@ fn replace(path: &Path, content: &Content, want: Numbers, old: Option<&fs::Metad
     }
     let mode = want.mode.or(old.map(|m| m.mode() & 0o7777)).unwrap_or(NEW_MODE);
     rustix::fs::fchmod(file, Mode::from_raw_mode(mode))?;
-    file.sync_all()?;
-    temp.persist(path).map_err(|e| plain(e.error))?;
-    sync_dir(parent(path));
-    Ok(())
+    file.sync_all()
 }
 
 /// Takes over extended attributes (SELinux context, ACLs, `user.*`). Best effort: many file systems have none.
@@ -149,16 +214,12 @@ fn sync_dir(folder: &Path) {
 }
 
 /// Writes into the file itself, with its content saved first.
-fn in_place(path: &Path, content: &Content) -> io::Result<()> {
-    // The new content is checked to be readable before the old one is touched.
-    if let Content::File { path, .. } = content {
-        File::open(path)?;
-    }
+fn in_place(path: &Path, content: &mut dyn Read) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().read(true).write(true).custom_flags(libc_nofollow()).open(path)?;
     let mut saved = temp_in(parent(path)).or_else(|_| temp_in(&std::env::temp_dir()))?;
     io::copy(&mut file, saved.as_file_mut())?;
     saved.as_file().sync_all()?;
-    let written = rewrite(&mut file, &mut |file| fill(file, content));
+    let written = rewrite(&mut file, &mut |file| io::copy(content, file).map(|_| ()));
     if let Err(error) = written {
         let mut undo = || {
             saved.as_file_mut().seek(SeekFrom::Start(0))?;
@@ -197,7 +258,7 @@ pub fn copy_file(from: &Path, to: &Path, source: &fs::Metadata, preserve: bool) 
     match temp.persist(to) {
         Ok(_) => {}
         Err(e) if in_place_may_help(&e.error) && to.is_file() => {
-            in_place(to, &Content::File { path: from.to_owned(), sha256: [0; 32], size: source.size() })?;
+            in_place(to, &mut File::open(from)?)?;
         }
         Err(e) => return Err(plain(e.error)),
     }
