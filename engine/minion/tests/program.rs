@@ -218,7 +218,8 @@ fn the_program_knows_itself() {
     };
     assert!(!move_in("00", "") && !move_in("00", digest.trim()) && at(".up").exists());
     assert!(move_in(digest.trim(), "") && !at(".up").exists());
-    let there = ["corpus-minion-named", "corpus-minion-old", "corpus-minion-new", "other"].map(|name| at(name).exists());
+    let there =
+        ["corpus-minion-named", "corpus-minion-old", "corpus-minion-new", "other"].map(|name| at(name).exists());
     assert_eq!(there, [true, false, true, true]);
     assert!(String::from_utf8(ask(&["--version"]).stdout).unwrap().contains(&corpus_minion::build()));
     assert_eq!(ask(&["--bogus"]).status.code(), Some(2));

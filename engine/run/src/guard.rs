@@ -170,7 +170,8 @@ impl Guards<'_> {
         // A dry run looks through its overlay; a command asks the machine as it is.
         let asked = ["runas", "root", "cwd", "success_retcodes"].iter().any(|name| self.option(name).is_some());
         let shell = self.option("shell").or_else(|| self.grains.get("shell")).map_or("sh".into(), python::str);
-        let posix = ["sh", "bash", "dash", "ash", "ksh", "zsh"].iter().any(|known| shell.rsplit('/').next() == Some(known));
+        let posix =
+            ["sh", "bash", "dash", "ash", "ksh", "zsh"].iter().any(|known| shell.rsplit('/').next() == Some(known));
         if self.foresee.is_some() || asked || !posix {
             return None;
         }

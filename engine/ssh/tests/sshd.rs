@@ -368,7 +368,8 @@ fn dead_and_silent_hosts_end_in_time() {
 /// A stand-in for the minion: the checks, and then an echo of its input after a greeting.
 fn program(dir: &Path, text: &str) -> MinionBinary {
     let path = dir.join("minion.sh");
-    let digest = "[ \"$1\" = --move-in ] && { set -- \"$2\" $3 $(sha256sum $0); [ $2 = $3 ] && exec mv $0 \"$1\"; exit; }";
+    let digest =
+        "[ \"$1\" = --move-in ] && { set -- \"$2\" $3 $(sha256sum $0); [ $2 = $3 ] && exec mv $0 \"$1\"; exit; }";
     fs::write(&path, format!("#!/bin/sh\n{digest}\necho {text} \"$@\"; exec cat\n")).unwrap();
     let sha256 = corpus_wire::file_sha256(&path).unwrap();
     let size = fs::metadata(&path).unwrap().len();

@@ -28,13 +28,14 @@ impl Replace {
         let content = self.not_found_content.as_deref().unwrap_or(&self.repl);
         let add = self.append_if_not_found || self.prepend_if_not_found;
         let found = times > 0
-            || add && match self.flags {
-                pattern::MULTILINE if !content.is_empty() => has_line(text, content),
-                flags => {
-                    let there = format!("^{}($|(?=\\r\\n))", pattern::escape(content));
-                    pattern::found(&*pattern::compile(&there, flags)?, text)
-                }
-            };
+            || add
+                && match self.flags {
+                    pattern::MULTILINE if !content.is_empty() => has_line(text, content),
+                    flags => {
+                        let there = format!("^{}($|(?=\\r\\n))", pattern::escape(content));
+                        pattern::found(&*pattern::compile(&there, flags)?, text)
+                    }
+                };
         if found || !add {
             // Salt: a pattern that is its own replacement changes nothing.
             return Ok(if self.pattern == self.repl { text.to_owned() } else { result });
@@ -70,7 +71,9 @@ mod tests {
         for content in ["a=1", "a", "x\nx", "é", "a=1\r", "\n"] {
             let there = pattern::compile(&format!("^{}($|(?=\\r\\n))", pattern::escape(content)), pattern::MULTILINE);
             let there = there.unwrap();
-            for text in ["", "a=1", "a=1\n", "b\na=1\r\n", "ba=1\n", "a=12\na=1", "x\nxx\nx", "éé\né", "\n\n", "a\n\n\nb"] {
+            for text in
+                ["", "a=1", "a=1\n", "b\na=1\r\n", "ba=1\n", "a=12\na=1", "x\nxx\nx", "éé\né", "\n\n", "a\n\n\nb"]
+            {
                 assert_eq!(has_line(text, content), pattern::found(&there, text), "{content:?} in {text:?}");
             }
         }

@@ -120,13 +120,7 @@ fn open(host: &Real, path: &Path, sha256: &[u8; 32]) -> io::Result<File> {
 }
 
 /// Writes beside and renames. The temporary file is gone on every way out.
-fn replace(
-    host: &Real,
-    path: &Path,
-    content: &Content,
-    want: Numbers,
-    old: Option<&fs::Metadata>,
-) -> io::Result<()> {
+fn replace(host: &Real, path: &Path, content: &Content, want: Numbers, old: Option<&fs::Metadata>) -> io::Result<()> {
     let mut temp = temp_in(parent(path))?;
     if let Content::File { path: from, sha256, spare: true, .. } = content
         && is_plain(parent(path))
