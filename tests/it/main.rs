@@ -11,6 +11,7 @@ mod gpg;
 mod mistakes;
 mod pillar;
 mod postgres;
+mod projects;
 mod push;
 mod secrets;
 mod support;

@@ -93,6 +93,10 @@ impl HostReturn {
     /// 5 pillar errors.
     pub fn code(&self) -> u8 {
         match &self.outcome {
+            // A deployment has codes of its own: 3 failed, 75 when another is under way.
+            Outcome::Value(_) if self.fun.starts_with("mc_project.") && self.retcode != 0 => {
+                u8::try_from(self.retcode).unwrap_or(1)
+            }
             // Salt: any failing command is a 1; so is a dictionary that says so of itself.
             Outcome::Value(value) => u8::from(self.retcode != 0 || says_no(value)),
             Outcome::Run(report) if report.ok() => 0,

@@ -16,6 +16,7 @@ pub fn root(cache: &Path) -> R<PathBuf> {
     if !place.is_dir() {
         lay_out(&place)?;
     }
+    link(&place)?;
     Ok(place)
 }
 
@@ -37,15 +38,16 @@ fn lay_out(place: &Path) -> R<()> {
     std::fs::create_dir_all(folder).map_err(fail)?;
     let temporary = tempfile::Builder::new().prefix(".corpus-").tempdir_in(folder).map_err(fail)?;
     for (name, text) in FILES {
-        let heads: Vec<String> = match name.strip_prefix("services/") {
-            Some(rest) => vec![format!("makina-states/services/{rest}"), format!("corpus/services/{rest}")],
-            None => HEADS.iter().map(|head| format!("{head}/{name}")).collect(),
+        let heads: Vec<String> = match ["services/", "localsettings/"].iter().any(|head| name.starts_with(head)) {
+            true => vec![format!("makina-states/{name}")],
+            false => HEADS.iter().map(|head| format!("{head}/{name}")).collect(),
         };
         for path in heads.iter().map(|head| temporary.path().join(head)) {
             std::fs::create_dir_all(path.parent().unwrap_or(folder)).map_err(fail)?;
             std::fs::write(&path, text).map_err(fail)?;
         }
     }
+    open(temporary.path()).map_err(fail)?;
     // Another process may have been faster: its tree is the same.
     match std::fs::rename(temporary.path(), place) {
         Ok(()) => {
@@ -55,6 +57,29 @@ fn lay_out(place: &Path) -> R<()> {
         Err(_) if place.is_dir() => Ok(()),
         Err(error) => Err(fail(error)),
     }
+}
+
+/// Puts the program there that recipes of the original start by its path: this one, under another name.
+fn link(place: &Path) -> R<()> {
+    let Ok(own) = std::env::current_exe() else { return Ok(()) };
+    let bin = place.join("bin");
+    let link = bin.join(crate::reset::NAME);
+    if std::fs::read_link(&link).is_ok_and(|found| found == own) {
+        return Ok(());
+    }
+    let temporary = bin.join(format!(".corpus-{}", std::process::id()));
+    let make = || -> std::io::Result<()> {
+        std::fs::create_dir_all(&bin)?;
+        std::os::unix::fs::symlink(own, &temporary)?;
+        std::fs::rename(&temporary, &link)
+    };
+    make().map_err(|error| ProjectError::io("link", &link, error))
+}
+
+/// Lets everybody read the tree: what a project's user starts of it must be found by him.
+fn open(tree: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(tree, std::fs::Permissions::from_mode(0o755))
 }
 
 /// Returns a file of an installer.

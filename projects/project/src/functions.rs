@@ -35,6 +35,8 @@ table! {
         "Deploys a project, or only some steps of a deployment." => run_deploy;
     deploy_project "(name, only=None, only_steps=None, **kwargs)" "Deploys a project." => run_deploy;
     list_projects "()" "Returns the configurations of the projects that are whole." => list_projects;
+    sync_hooks "(name, api_version=None)" "Puts right what pushes to a project go through." => sync_hooks;
+    sync_hooks_for_all "()" "Puts right what pushes to all projects go through." => sync_hooks;
     link "(names, *more)" "Ties projects into the state tree and the pillar tree." => link;
     unlink "(names, *more)" "Takes the ties of projects away; their files stay." => unlink;
     link_salt "(names, *more)" "Links the recipes of projects into the state tree." => link;
@@ -209,6 +211,22 @@ fn run_deploy(call: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Answer {
     request.kwargs = keys(call, &own);
     let report = deploy(&cx, &request, &mut Silent);
     Ok(reported(session, &report, flag("raw_console_return")))
+}
+
+fn sync_hooks(call: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Answer {
+    let cx = cx(session);
+    let names = match call.fun.ends_with("for_all") {
+        true => wiring::all(&cx).map_err(told)?,
+        false => vec![named(call, "name")?],
+    };
+    let mut said = vec![];
+    for name in names {
+        let cfg = config::configuration(&cx, &name, &Map::new()).map_err(told)?;
+        let owner = crate::users::owner(&cx, &cfg).map_err(told)?;
+        let done = init::hooks(&cx, &name, owner).map_err(told)?;
+        said.push(format!("{name}: {}", if done { "put right" } else { "as they should be" }));
+    }
+    Ok(ret("sync_hooks", true, &said.join("\n")))
 }
 
 fn list_projects(_: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Answer {

@@ -3,7 +3,9 @@
 
 use crate::owned::{self, Owner};
 use crate::repo::{Git, Identity};
-use crate::{Cx, Layout, Note, Progress, ProjectError, ProjectName, R, bundles, config, lock, saved, users, wiring};
+use crate::{
+    Cx, Layout, Note, Progress, ProjectError, ProjectName, R, bundles, config, lock, push, saved, users, wiring,
+};
 use corpus_core::{Map, Value, python};
 use std::path::Path;
 
@@ -119,7 +121,23 @@ pub fn ensure(cx: &Cx, name: &ProjectName, cfg: &Map, made: &mut Vec<String>) ->
     defaults(&layout.project, name, cfg, owner, made)?;
     pillar_defaults(&layout.pillar, name, owner, made)?;
     made.extend(wiring::link(cx, name, cfg)?);
+    if hooks(cx, name, owner)? {
+        made.push("hooks and settings of the repositories".into());
+    }
     Ok(owner)
+}
+
+/// Puts right what pushes go through, where the project takes pushes: it has a user of its own, and lies where the
+/// machine's pushes go.
+pub fn hooks(cx: &Cx, name: &ProjectName, owner: Owner) -> R<bool> {
+    let told = |error: String| ProjectError::new(format!("the hooks of {name}: {error}"));
+    let conf = push::Conf::load().map_err(told)?;
+    if owner.is_none() || conf.projects != cx.projects || !cx.layout(name).project_git.exists() {
+        return Ok(false);
+    }
+    let place = conf.place(name.as_str()).map_err(told)?;
+    let own = std::env::current_exe().map_err(|error| told(error.to_string()))?;
+    push::setup::sync(&conf, &place, &own).map_err(told)
 }
 
 fn fresh_dir(path: &Path, owner: Owner, made: &mut Vec<String>) -> R<()> {
@@ -153,7 +171,7 @@ fn repositories(
     if !part.copy.exists() {
         let next = layout.dir.join(format!(".next-{what}"));
         clear(&next)?;
-        owned::dir(&next, owner, 0o755)?;
+        owned::dir(&next, owner, if part.pillar { 0o750 } else { 0o755 })?;
         if part.bare.exists() && !alone {
             git.init_copy(&next, Some(part.bare))?;
             let branch = git.branch(part.bare, cfg.str("deploy_branch"))?;

@@ -27,6 +27,7 @@ mod progress;
 pub mod push;
 pub mod repo;
 pub mod report;
+pub mod reset;
 pub mod rollback;
 mod run;
 mod sample;
@@ -37,6 +38,7 @@ mod sync;
 mod task;
 mod undo;
 mod users;
+mod utils;
 pub mod wiring;
 
 pub use config::configuration;
@@ -55,7 +57,7 @@ use corpus_core::ExecDef;
 use corpus_master::{Config, Extras, MasterDef};
 
 /// What the master answers for projects.
-pub const FUNCTIONS: &[&[MasterDef]] = &[functions::FNS, procedures::FNS, permissions::FNS];
+pub const FUNCTIONS: &[&[MasterDef]] = &[functions::FNS, procedures::FNS, permissions::FNS, utils::FNS];
 
 /// What states may call on this machine.
 pub const EXEC: &[ExecDef] = permissions::EXEC;

@@ -1,11 +1,12 @@
 //! Owners and modes of a project's files: what is wrong, and setting it right. The bundle `fixperms` uses both.
 
 use crate::functions::{cx, named, told};
-use crate::{ProjectError, config, users};
+use crate::{Layout, ProjectError, config, users};
 use corpus_core::{Act, Call, Data, ExecDef, ExecError, ExecFn, Map, Value};
 use corpus_master::{MasterDef, Session};
-use rustix::fs::{AtFlags, CWD, Gid, Mode, Uid};
-use std::os::unix::fs::MetadataExt;
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, ResolveFlags, Uid};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -41,13 +42,19 @@ fn wrong_permissions(call: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Resu
         _ => config::configuration(&cx, &name, &Map::new()).map_err(told)?,
     };
     let Some(owner) = users::owner(&cx, &cfg).map_err(told)? else { return Ok(Value::list(vec![])) };
-    let layout = cx.layout(&name);
+    // Without links on the way, as `set_permissions` follows none.
+    let dir = std::fs::canonicalize(cx.layout(&name).dir).map_err(|error| ExecError::failed(error.to_string()))?;
+    let layout = Layout::new(dir.parent().unwrap_or(&dir), &name);
     let mut wrong = vec![];
     // Project and data are the user's; the group may do what he may; what is new in a directory is the group's.
-    for (tree, uid, dirs) in
-        [(&layout.project, owner.uid, 0o2770), (&layout.data, owner.uid, 0o2770), (&layout.pillar, 0, 0o770)]
-    {
-        look(tree, uid, owner.gid, dirs, &mut wrong).map_err(told)?;
+    // The pillar holds secrets: nobody else looks into it.
+    let trees = [
+        (&layout.project, owner.uid, 0o2770, 0o7777),
+        (&layout.data, owner.uid, 0o2770, 0o7777),
+        (&layout.pillar, 0, 0o770, 0o7770),
+    ];
+    for (tree, uid, dirs, mask) in trees {
+        look(tree, (uid, owner.gid), dirs, mask, &mut wrong).map_err(told)?;
     }
     let listed = wrong.iter().map(|one| {
         let mut map = Map::new();
@@ -60,7 +67,7 @@ fn wrong_permissions(call: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Resu
     Ok(Value::list(listed.collect()))
 }
 
-fn look(tree: &Path, uid: u32, gid: u32, dirs: u32, wrong: &mut Vec<Wrong>) -> Result<(), ProjectError> {
+fn look(tree: &Path, (uid, gid): (u32, u32), dirs: u32, mask: u32, wrong: &mut Vec<Wrong>) -> Result<(), ProjectError> {
     let mut todo = vec![tree.to_owned()];
     while let Some(path) = todo.pop() {
         let meta = match std::fs::symlink_metadata(&path) {
@@ -75,7 +82,7 @@ fn look(tree: &Path, uid: u32, gid: u32, dirs: u32, wrong: &mut Vec<Wrong>) -> R
             true => now & 0o007 | dirs,
             // The group reads and writes what the owner does.
             false => now | 0o600 | (now & 0o700 | 0o600) >> 3,
-        };
+        } & mask;
         // The repository in the tree is git's own affair, but its owner must be right.
         let git = path.file_name().is_some_and(|name| name == ".git");
         if (meta.uid(), meta.gid()) != (uid, gid) || now != mode {
@@ -98,10 +105,20 @@ fn set_permissions(call: &Call, _: &dyn Act, _: &Data) -> Result<Value, ExecErro
         let (Some(path), Some(uid), Some(gid), Some(mode)) = (path, number("uid"), number("gid"), mode) else {
             return Err(call.invalid("wanted", "each needs path, uid, gid and mode"));
         };
-        let fail = |error: rustix::io::Errno| ExecError::failed(format!("{path}: {}", std::io::Error::from(error)));
-        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-        rustix::fs::chownat(CWD, path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).map_err(fail)?;
-        rustix::fs::chmodat(CWD, path, Mode::from_raw_mode(mode), AtFlags::empty()).map_err(fail)?;
+        let fail = |error: std::io::Error| ExecError::failed(format!("{path}: {error}"));
+        set(path, uid, gid, mode).map_err(fail)?;
     }
     Ok((wanted.len() as i64).into())
+}
+
+/// Sets owner and mode of what is at a path, whatever its user makes of the path meanwhile: no link is followed.
+fn set(path: &str, uid: u32, gid: u32, mode: u32) -> std::io::Result<()> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
+    rustix::fs::chownat(&file, "", Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), AtFlags::EMPTY_PATH)?;
+    if rustix::fs::fstat(&file)?.st_mode & 0o170_000 == 0o120_000 {
+        return Ok(());
+    }
+    let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+    std::fs::set_permissions(open, std::fs::Permissions::from_mode(mode))
 }

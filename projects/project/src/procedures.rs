@@ -36,6 +36,7 @@ table! {
     deployments "(name, id=None, count=20)"
         "Returns the deployments of a project, the newest first, or one in full." => deployments;
     archives "(name)" "Returns the archives of a project, the newest first." => archives;
+    serving "(name)" "Returns the commit that a project serves." => serving;
     log "(name, id=None)" "Returns the log of a deployment, the newest or the running one." => log;
 }
 
@@ -151,6 +152,17 @@ fn archives(call: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Answer {
         (id.as_str(), Value::from(names))
     });
     Ok(lines.collect::<Map>().into())
+}
+
+fn serving(call: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Answer {
+    let name = named(call, "name")?;
+    let cx = cx(session);
+    let layout = cx.layout(&name);
+    let cfg = config::configuration(&cx, &name, &Map::new()).map_err(told)?;
+    let identity = crate::users::owner(&cx, &cfg).map_err(told)?;
+    let git = crate::repo::Git { identity, network: false };
+    let head = if layout.project.join(".git").exists() { git.head(&layout.project).map_err(told)? } else { None };
+    Ok(head.map_or(Value::Null, Value::from))
 }
 
 fn log(call: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Answer {

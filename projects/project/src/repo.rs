@@ -23,6 +23,8 @@ const ALWAYS: &[&str] = &[
     // Trees are copied with their times: a file whose inode differs is not therefore another one.
     "core.checkStat=minimal",
     "core.trustctime=false",
+    // Who may read and write a file is for `fixperms` to say, and no edit.
+    "core.fileMode=false",
 ];
 
 /// Who runs git.

@@ -3,6 +3,7 @@
 
 use crate::fs::{Fs, TreeId, tree_id};
 use crate::journal::{Journal, Phase};
+use crate::report::DeployReport;
 use crate::{Layout, ProjectError, R, undo};
 use std::path::PathBuf;
 
@@ -114,6 +115,7 @@ pub fn recover(fs: &dyn Fs, layout: &Layout) -> R<Option<String>> {
             format!("{head}; {what}, {} files of the host are put back", files.len())
         }
     };
+    told(layout, &journal, &said);
     undo::forget(layout, &id)?;
     fs.remove(&layout.archive(&id).join(".pillar"))?;
     if std::fs::read_dir(layout.archive(&id)).is_ok_and(|mut entries| entries.next().is_none()) {
@@ -121,6 +123,30 @@ pub fn recover(fs: &dyn Fs, layout: &Layout) -> R<Option<String>> {
     }
     Journal::end(fs, layout)?;
     Ok(Some(said))
+}
+
+/// Leaves a report of the deployment that could not leave its own.
+fn told(layout: &Layout, journal: &Journal, said: &str) {
+    let project = layout.dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut report = DeployReport {
+        id: journal.id.clone(),
+        project,
+        what: if journal.from.is_some() { "rollback" } else { "deploy" }.into(),
+        who: journal.who.clone(),
+        env: journal.env.clone(),
+        started: journal.started.clone(),
+        project_rev: journal.revision.clone(),
+        summary: said.to_owned(),
+        comment: said.to_owned(),
+        ..DeployReport::default()
+    };
+    report.rolled_back = journal.phase == Phase::RollingBack;
+    // One that had ended has told the rest itself.
+    if !layout.deployments().join(format!("{}.json", journal.id)).exists()
+        && let Err(error) = crate::report::keep(layout, &report)
+    {
+        tracing::warn!("the report of the killed deployment is not kept: {error}");
+    }
 }
 
 /// Puts an archive back from where it was taken.

@@ -247,6 +247,7 @@ fn planned(run: &mut Run<'_>, request: &DeployRequest, kwargs: &Map) -> R<()> {
                 git.run(tree, &["fetch", "--quiet", "--no-tags", &layout.project.to_string_lossy(), &before])?;
             }
             let stat = git.run(tree, &["diff", "--no-ext-diff", "--no-textconv", "--stat", &before, &goal.commit])?;
+            let stat: String = stat.lines().map(|line| format!("    {line}\n")).collect();
             run.say(&format!("    project/ {} -> {}\n{stat}", short(&before), short(&goal.commit)));
         }
         init::defaults(tree, run.name, &cfg, owner, &mut vec![])?;

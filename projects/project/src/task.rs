@@ -14,7 +14,10 @@ pub fn run_task(
     kwargs: &Map,
     out: &mut dyn Progress,
 ) -> DeployReport {
-    recipes(cx, name, "run_task", tasks, false, who, kwargs, out)
+    // A task may be named without what all of them begin with.
+    let whole = |task: &String| if task.starts_with("task_") { task.clone() } else { format!("task_{task}") };
+    let tasks: Vec<String> = tasks.iter().map(whole).collect();
+    recipes(cx, name, "run_task", &tasks, false, who, kwargs, out)
 }
 
 /// Runs one recipe with the context of a deployment.

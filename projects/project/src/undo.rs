@@ -4,6 +4,8 @@
 use crate::{Layout, ProjectError, R, copy, disk};
 use corpus_core::host::{Command, Group, HostError, HostResult, Look, Memo, Meta, Output, User};
 use corpus_core::{Act, Effect, Observed, Value};
+use corpus_exec::service::{self, Action, Options};
+use corpus_master::Machine;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -27,6 +29,11 @@ enum Was {
     },
     /// It has moved from here to there.
     Moved(PathBuf),
+    /// The path is a service's name.
+    Service {
+        running: bool,
+        enabled: bool,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,8 +101,23 @@ impl Recording {
                     false => self.line(&mut state, Line { path: from.clone(), was: Was::Moved(to.clone()) }),
                 }
             }
-            Effect::Times { .. } | Effect::Exec(_) | Effect::Call { .. } => Ok(()),
+            Effect::Exec(command) => match service_of(&command.argv) {
+                Some(name) => self.service(&mut state, name),
+                None => Ok(()),
+            },
+            Effect::Times { .. } | Effect::Call { .. } => Ok(()),
         }
+    }
+
+    fn service(&self, state: &mut State, name: &str) -> R<()> {
+        let path = PathBuf::from(name);
+        if state.seen.contains(&path) {
+            return Ok(());
+        }
+        // What cannot be asked cannot be put back either; the recipe finds that out by itself.
+        let Ok(status) = service::status(self.host.as_look(), name, None) else { return Ok(()) };
+        state.seen.insert(path.clone());
+        self.line(state, Line { path, was: Was::Service { running: status.running, enabled: status.enabled } })
     }
 
     fn keep(&self, state: &mut State, path: &Path) -> R<()> {
@@ -165,6 +187,22 @@ impl Recording {
     }
 }
 
+/// Names the service that a command of the service managers acts on.
+fn service_of(argv: &[String]) -> Option<&str> {
+    let program = Path::new(argv.first()?);
+    let mut words = argv[1..].iter().map(String::as_str).filter(|word| !word.starts_with('-'));
+    if program.parent() == Some(Path::new("/etc/init.d")) {
+        return program.file_name()?.to_str();
+    }
+    match program.file_name()?.to_str()? {
+        "systemctl" => words.nth(1).map(|unit| unit.strip_suffix(".service").unwrap_or(unit)),
+        "service" | "rc-service" | "update-rc.d" | "chkconfig" => words.next(),
+        "rc-update" => words.nth(1),
+        "sv" => words.nth(1).map(|path| path.rsplit('/').next().unwrap_or(path)),
+        _ => None,
+    }
+}
+
 impl State {
     fn covers(&self, path: &Path) -> bool {
         self.seen.contains(path) || path.ancestors().any(|above| self.trees.contains(above))
@@ -182,11 +220,24 @@ pub fn restore(layout: &Layout, id: &str) -> R<Vec<PathBuf>> {
     let folder = folder(layout, id);
     let mut done = vec![];
     let mut wrong: Vec<String> = vec![];
-    for line in lines(&folder).into_iter().rev() {
+    let lines = lines(&folder);
+    for line in lines.iter().rev() {
         match put_back(&folder, &line) {
-            Ok(true) => done.push(line.path),
+            Ok(true) => done.push(line.path.clone()),
             Ok(false) => {}
             Err(error) => wrong.push(format!("{}: {error}", line.path.display())),
+        }
+    }
+    // Services last: they read the files.
+    let services: Vec<&Line> = lines.iter().filter(|line| matches!(line.was, Was::Service { .. })).collect();
+    if !services.is_empty() && Path::new("/run/systemd/system").is_dir() {
+        let _ = Machine::new().perform(&Effect::Exec(Command::new(["systemctl", "daemon-reload"])));
+    }
+    for line in services {
+        match service_back(line) {
+            Ok(true) => done.push(line.path.clone()),
+            Ok(false) => {}
+            Err(error) => wrong.push(format!("service {}: {error}", line.path.display())),
         }
     }
     match wrong.is_empty() {
@@ -194,6 +245,34 @@ pub fn restore(layout: &Layout, id: &str) -> R<Vec<PathBuf>> {
         false => Err(ProjectError::new(format!("could not be put back: {}", wrong.join("; ")))
             .hint(format!("what they were is in {}", folder.display()))),
     }
+}
+
+/// Makes a service run, or not, as it did; one that ran reads its files again.
+fn service_back(line: &Line) -> HostResult<bool> {
+    let Was::Service { running, enabled } = line.was else { return Ok(false) };
+    let machine = Machine::new();
+    let name = line.path.to_string_lossy();
+    let now = service::status(&machine, &name, None)?;
+    let run = match (running, now.running) {
+        (true, true) => Some(Action::ForceReload),
+        (true, false) => Some(Action::Start),
+        (false, true) => Some(Action::Stop),
+        (false, false) => None,
+    };
+    let enable = (enabled != now.enabled).then_some(if enabled { Action::Enable } else { Action::Disable });
+    let mut done = false;
+    for action in run.into_iter().chain(enable) {
+        for step in service::steps(&machine, action, &name, Options::default())? {
+            if let Observed::Ran(output) = machine.perform(&step.effect)?
+                && !output.ok()
+            {
+                let said = output.stderr_text() + &output.stdout_text();
+                return Err(HostError::other(format!("{action:?}"), said.trim()));
+            }
+            done = true;
+        }
+    }
+    Ok(done)
 }
 
 fn put_back(folder: &Path, line: &Line) -> std::io::Result<bool> {
@@ -245,6 +324,7 @@ fn put_back(folder: &Path, line: &Line) -> std::io::Result<bool> {
             std::os::unix::fs::chown(path, Some(*uid), Some(*gid))?;
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(*mode)).map(|()| true)
         }
+        Was::Service { .. } => Ok(false),
         Was::Moved(to) => match path.exists() {
             true => Ok(false),
             false => std::fs::rename(to, path).map(|()| true),
@@ -323,5 +403,26 @@ impl Look for Recording {
     }
     fn memo(&self, key: &str, stamp: &str, make: &mut dyn FnMut() -> HostResult<Memo>) -> HostResult<Memo> {
         self.host.memo(key, stamp, make)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::service_of;
+
+    #[test]
+    fn sees_which_service_a_command_is_about() {
+        for (line, name) in [
+            ("systemctl --no-block restart nginx.service", Some("nginx")),
+            ("systemctl enable php8.4-fpm.service", Some("php8.4-fpm")),
+            ("service nginx reload", Some("nginx")),
+            ("/etc/init.d/cron start", Some("cron")),
+            ("rc-update add nginx", Some("nginx")),
+            ("systemctl daemon-reload", None),
+            ("apt-get install nginx", None),
+        ] {
+            let argv: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            assert_eq!(service_of(&argv), name, "{line}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::owned::{self, Owner};
 use crate::repo::Identity;
-use crate::{Cx, ProjectError, R};
+use crate::{Cx, ProjectError, R, push};
 use corpus_core::{Look, Map, Value};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -53,7 +53,14 @@ pub fn ensure(cx: &Cx, cfg: &Map) -> R<Vec<String>> {
         let homes = cx.homes.clone();
         std::fs::create_dir_all(&homes).map_err(|error| ProjectError::io("make", &homes, error))?;
         let home = home.to_string_lossy();
-        let args = ["useradd", "--home-dir", &home, "--create-home", "--shell", "/bin/bash", "--gid", group];
+        // Where pushes are taken, the user has no shell: git alone answers at its door.
+        let pushes = Path::new(push::setup::SHELL).exists();
+        let shell = if pushes { push::setup::SHELL } else { "/bin/bash" };
+        let args = ["useradd", "--home-dir", &home, "--create-home", "--shell", shell, "--gid", group];
+        let mut groups = groups;
+        if there(cx.machine.group(push::setup::GROUP).map(|group| group.is_some()))? {
+            groups.push(push::setup::GROUP);
+        }
         let all = groups.join(",");
         let more: &[&str] = if groups.is_empty() { &[] } else { &["--groups", &all] };
         as_root(cx, &[&args, more, &["--", user]].concat())?;

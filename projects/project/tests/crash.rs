@@ -19,6 +19,8 @@ enum End {
     Killed,
     /// The power goes: what was not brought to the disk has its name, but no content.
     Emptied,
+    /// Killed by the kernel, at once.
+    Shot,
     /// The power goes: names that were not brought to the disk are where they were before.
     Unmoved,
 }
@@ -53,6 +55,9 @@ impl Dying {
         drop(state);
         match self.end {
             End::Killed => {}
+            End::Shot => {
+                let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+            }
             End::Emptied => written.iter().for_each(|tree| empty(tree)),
             End::Unmoved => {
                 for (from, to, both) in moved.iter().rev() {
@@ -246,11 +251,14 @@ fn every_operation(bad: bool, end: End) {
         assert!(now == n || now == next, "{}\n{now}\n", story());
         let said = start(&place).comment;
         let now = release(&place, &project);
-        let (left, ended) = (left_over(&place), said.contains("when it had ended"));
+        let left = left_over(&place);
+        let ended = log[..log.len() - 1].iter().any(|line| line.contains("\"phase\":\"ended\""));
         assert!(left.is_empty(), "{left:?}\n{}", story());
         let (wanted, file) = if ended && !bad { (&next, "two") } else { (&n, "one") };
         assert_eq!((&now, host(&place).as_str()), (wanted, file), "{said}\n{}", story());
-        back_to(&place, &old);
+        if now != n {
+            back_to(&place, &old);
+        }
         at += 1;
     }
     assert!(at > 15, "only {at} operations");
@@ -262,16 +270,52 @@ fn killed_at_every_operation_of_a_good_deployment() {
 }
 
 #[test]
-fn killed_at_every_operation_of_a_deployment_that_is_rolled_back() {
-    every_operation(true, End::Killed);
-}
-
-#[test]
-fn power_lost_at_every_operation_content_is_lost() {
-    every_operation(false, End::Emptied);
+fn power_lost_at_every_operation_of_a_deployment_that_is_rolled_back_content_is_lost() {
+    every_operation(true, End::Emptied);
 }
 
 #[test]
 fn power_lost_at_every_operation_names_are_lost() {
-    every_operation(true, End::Unmoved);
+    every_operation(false, End::Unmoved);
+}
+
+/// Not a test: the process that the next one kills.
+#[test]
+fn a_process_that_is_killed() {
+    let (Ok(path), Ok(at)) = (std::env::var("CORPUS_TEST_PLACE"), std::env::var("CORPUS_TEST_AT")) else { return };
+    let place = Place::at(Path::new(&path));
+    let mut cx = place.cx();
+    cx.fs = Box::new(Dying { at: at.parse().unwrap(), end: End::Shot, state: Arc::default() });
+    deploy(&cx, &place.request(), &mut Silent);
+}
+
+#[test]
+fn a_process_shot_dead_frees_its_lock_and_leaves_a_whole_release() {
+    let (place, old, new) = prepared(false);
+    let project = place.layout().project;
+    let n = release(&place, &project);
+    let next = new_release(&place, &new);
+    back_to(&place, &old);
+    for at in [4, 10, 14] {
+        let status = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_process_that_is_killed", "--nocapture"])
+            .env("CORPUS_TEST_PLACE", place.dir.path())
+            .env("CORPUS_TEST_AT", at.to_string())
+            .output()
+            .unwrap()
+            .status;
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "{at}");
+        let now = release(&place, &project);
+        assert!(now == n || now == next, "{at}: {now}");
+        let report = start(&place);
+        assert!(report.comment.contains("was killed"), "{}", report.comment);
+        assert_eq!((release(&place, &project), host(&place)), (n.clone(), "one".to_owned()), "{at}");
+    }
+    // Each killed deployment has its report.
+    let layout = place.layout();
+    let killed = corpus_project::report::ids(&layout).into_iter().filter(|id| {
+        let report = corpus_project::report::read(&layout, &place.name, id).unwrap();
+        report.summary.contains("was killed") && !report.result && report.who == "tester"
+    });
+    assert_eq!(killed.count(), 3);
 }

@@ -632,3 +632,23 @@ fn tasks_run_by_name_and_alone() {
     assert!(!run(&[]).ok());
     assert!(!run(&["000_helloworld"]).ok());
 }
+
+#[test]
+fn row_103_every_installer_makes_a_project_whose_recipes_compile() {
+    for installer in ["generic", "tilestream", "static", "python", "php", "nodejs", "docker-compose"] {
+        let place = Place::empty();
+        place.init(&[("default_env", "prod".into()), ("installer", installer.into())]);
+        for procedure in ["archive", "fixperms", "notify", "rollback"] {
+            assert!(place.layout().project.join(format!(".salt/{procedure}.sls")).is_file(), "{installer}");
+        }
+        // A dry run: the packages of all of these are not for every machine that runs tests.
+        let mut request = place.request();
+        request.plan = true;
+        let report = place.deploy_as(&request);
+        let compiled = !report.comment.contains("error:") && !report.comment.contains("Rendering SLS");
+        assert!(compiled && !report.steps[0].sls.is_empty(), "{installer}: {}", report.comment);
+        for sls in &report.steps[0].sls {
+            assert!(sls.states > 0, "{installer}: {}", report.comment);
+        }
+    }
+}

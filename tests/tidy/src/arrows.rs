@@ -19,7 +19,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("corpus-ssh", &["corpus-core", "corpus-wire"]),
     ("corpus-pillar", &["corpus-core", "corpus-render"]),
     ("corpus-git", &["corpus-core"]),
-    ("corpus-project", &["corpus-core", "corpus-render", "corpus-git", "corpus-master"]),
+    ("corpus-project", &["corpus-core", "corpus-render", "corpus-exec", "corpus-git", "corpus-master"]),
     (
         "corpus-master",
         &[

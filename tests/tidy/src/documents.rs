@@ -100,6 +100,9 @@ fn names(registry: &Registry) -> Vec<(&'static str, &'static str, &'static str, 
         })
         .collect();
     all.extend(corpus_master::functions::all().map(|def| (def.name, def.args, def.doc, "master")));
+    let projects = corpus_project::FUNCTIONS.iter().copied().flatten();
+    all.extend(projects.map(|def| (def.name, def.args, def.doc, "master")));
+    all.extend(corpus_project::EXEC.iter().map(|def| (def.name, def.args, def.doc, "minion, changes")));
     // The master answers first.
     all.sort_by_key(|(name, _, _, site)| (*name, *site != "master"));
     all.dedup_by_key(|entry| entry.0);

@@ -142,7 +142,12 @@ pub fn run(session: &Arc<Session>, call: &Call, events: &(dyn Fn(Event) + Sync))
     let loader = loader(session, &data);
     let compiled = match compile(session, call, &data, &env, &loader) {
         Ok(compiled) => compiled,
-        Err(errors) => return Outcome::Compile(errors),
+        Err(mut errors) => {
+            if let (Some(first), Some(hint)) = (errors.first_mut(), runner(session, call)) {
+                first.hints.push(hint);
+            }
+            return Outcome::Compile(errors);
+        }
     };
     fileserver::lock(&session.warnings).extend(compiled.warnings);
     let low = Arc::new(compiled.low);
@@ -156,6 +161,18 @@ pub fn run(session: &Arc<Session>, call: &Call, events: &(dyn Fn(Event) + Sync))
         fileserver::lock(&session.warnings).extend(mistyped_sources(report, session.corpus.engine.roots()));
     }
     outcome
+}
+
+/// Says by what the recipes of a project are run, which find nothing of their context here.
+fn runner(session: &Session, call: &Call) -> Option<String> {
+    let names = texts(call.arg(0, "mods"));
+    let (project, recipe) = names.iter().find_map(|name| name.strip_prefix("makina-projects.")?.split_once('.'))?;
+    session.shared.is_none().then(|| {
+        format!(
+            "recipes of a project need its runner: `corpus mc_project.run_sls {project} {recipe}`, or `corpus \
+             mc_project.deploy {project}` for all of them"
+        )
+    })
 }
 
 /// Returns what `pillar=` lays over the pillar.

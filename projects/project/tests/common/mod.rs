@@ -11,8 +11,23 @@ use tempfile::TempDir;
 
 /// The installation.
 pub struct Place {
-    pub dir: TempDir,
+    pub dir: Root,
     pub name: ProjectName,
+}
+
+/// Where an installation is.
+pub enum Root {
+    Own(TempDir),
+    Other(PathBuf),
+}
+
+impl Root {
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Own(dir) => dir.path(),
+            Self::Other(path) => path,
+        }
+    }
 }
 
 /// Keeps what a deployment says.
@@ -50,6 +65,11 @@ impl Place {
         Self::within(if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap())
     }
 
+    /// Takes one that another process has made, and keeps.
+    pub fn at(path: &Path) -> Self {
+        Self { dir: Root::Other(path.to_owned()), name: ProjectName::parse("foo").unwrap() }
+    }
+
     fn within(dir: TempDir) -> Self {
         for folder in ["etc", "salt", "pillar", "cache"] {
             std::fs::create_dir(dir.path().join(folder)).unwrap();
@@ -61,7 +81,7 @@ impl Place {
              pillar_roots: {{base: [{root}/pillar]}}\nprojects_metrics: {root}\n"
         );
         std::fs::write(dir.path().join("etc/minion"), minion).unwrap();
-        Self { dir, name: ProjectName::parse("foo").unwrap() }
+        Self { dir: Root::Own(dir), name: ProjectName::parse("foo").unwrap() }
     }
 
     pub fn path(&self, relative: &str) -> PathBuf {

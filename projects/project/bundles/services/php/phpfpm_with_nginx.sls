@@ -1,0 +1,4 @@
+# php-fpm behind nginx.
+include:
+  - makina-states.services.http.nginx
+  - makina-states.services.php.phpfpm
