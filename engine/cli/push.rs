@@ -1,6 +1,7 @@
 //! The verbs of a push. They come before the grammar of targets and functions: git and sshd start them, by name.
 
-use corpus_project::push::{self, Conf, Deployer, Program};
+use corpus_master::Overrides;
+use corpus_project::push::{self, Conf, Deployer, Live, Program};
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -33,7 +34,7 @@ pub fn answer() -> Option<ExitCode> {
             authorize(project, who, Some(&key.join(" ")))
         }
         [_, "projects.revoke", project, who] => authorize(project, who, None),
-        [_, "projects.attach", project] => {
+        [_, "projects.attach" | "mc_project.attach", project] => {
             Conf::load().and_then(|conf| push::attach(&conf, project, &mut std::io::stdout()))
         }
         [_, verb, ..] if verb.starts_with("projects.") && usage(verb).is_some() => {
@@ -127,24 +128,29 @@ fn serve() -> Result<u8, String> {
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, stop.clone()).map_err(|error| error.to_string())?;
     }
-    let deployer = deployer(&conf)?;
+    let deployer = deployer(&conf);
     let socket = conf.socket.display().to_string();
     push::serve(conf, deployer, &stop).map_err(|error| format!("{socket}: {error}"))?;
     Ok(0)
 }
 
-fn deployer(conf: &Conf) -> Result<Arc<dyn Deployer>, String> {
-    let Some(words) = conf.deployer.clone() else {
-        return Err("projects are not deployed by corpus itself yet: name a `deployer` in /etc/corpus-push.json".into());
-    };
-    Ok(Arc::new(Program { words, patience: Duration::from_secs(conf.max_seconds) }))
+fn deployer(conf: &Conf) -> Arc<dyn Deployer> {
+    if let Some(words) = conf.deployer.clone() {
+        return Arc::new(Program { words, patience: Duration::from_secs(conf.max_seconds) });
+    }
+    // The configuration is read for each deployment: what an operator changes holds for the next.
+    Arc::new(Live(|| {
+        let corpus = crate::start(&Overrides { local: true, ..Overrides::default() });
+        corpus.map(corpus_project::Cx::new).map_err(|failure| failure.to_string())
+    }))
 }
 
 fn install() -> Result<u8, String> {
     let conf = Conf::load()?;
-    let exe = std::env::current_exe().map_err(|error| error.to_string())?;
-    for line in push::setup::machine(&conf, &exe)? {
-        eprintln!("{line}");
+    let changed = push::setup::machine(&conf, &push::exe()?)?;
+    changed.iter().for_each(|line| eprintln!("{line}"));
+    if !changed.is_empty() {
+        eprintln!("now: systemctl daemon-reload; systemctl enable --now corpus-push; systemctl reload ssh");
     }
     Ok(0)
 }
@@ -155,6 +161,9 @@ fn authorize(project: &str, who: &str, key: Option<&str>) -> Result<u8, String> 
     if uid == 0 {
         return Err(format!("the project `{project}` belongs to root, to whom nobody pushes"));
     }
-    let exe = std::env::current_exe().map_err(|error| error.to_string())?;
-    push::setup::authorize(&place, &push::setup::home(uid)?, &exe, who, key).map(|_| 0)
+    let (user, home) = push::setup::user(uid)?;
+    if key.is_some() {
+        push::setup::pusher(&user)?;
+    }
+    push::setup::authorize(&place, &home, &push::exe()?, who, key).map(|_| 0)
 }

@@ -6,11 +6,12 @@ use std::io::Write as _;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The host, its sshd on port 2222 with an `AcceptEnv *` that nobody should have, and the service.
 struct Host {
+    number: u32,
     dir: PathBuf,
     /// Takes the host down when this process is gone.
     _watcher: Child,
@@ -37,12 +38,21 @@ const CONF: &str = r#"{"deployer": ["/usr/local/bin/deployer"], "heartbeat": 1, 
 
 fn host() -> Option<&'static Host> {
     static HOST: OnceLock<Option<Host>> = OnceLock::new();
-    HOST.get_or_init(Host::start).as_ref()
+    HOST.get_or_init(|| Host::start(1, CONF)).as_ref()
+}
+
+/// A host of its own, on which corpus deploys.
+fn corpus_host() -> Option<&'static Host> {
+    static HOST: OnceLock<Option<Host>> = OnceLock::new();
+    HOST.get_or_init(|| Host::start(2, "{}")).as_ref()
 }
 
 macro_rules! host_or_skip {
     () => {
-        match host() {
+        host_or_skip!(host())
+    };
+    ($host:expr) => {
+        match $host {
             Some(host) => host,
             None => {
                 eprintln!("skipped: needs root");
@@ -53,12 +63,12 @@ macro_rules! host_or_skip {
 }
 
 impl Host {
-    fn start() -> Option<Self> {
+    fn start(number: u32, conf: &str) -> Option<Self> {
         if String::from_utf8_lossy(&Command::new("id").arg("-u").output().ok()?.stdout).trim() != "0" {
             return None;
         }
-        let dir = PathBuf::from(format!("/run/corpus-push-{}", std::process::id()));
-        Said::of(Self::lab_at(&dir, &["up", "1"]).output().expect("bash")).expect(0);
+        let dir = PathBuf::from(format!("/run/corpus-push-{}-{number}", std::process::id()));
+        Said::of(Self::lab_at(number, &dir, &["up", "1"]).output().expect("bash")).expect(0);
         let watch = format!(
             "while kill -0 {} 2>/dev/null; do sleep 0.2; done; exec bash {} down",
             std::process::id(),
@@ -66,50 +76,65 @@ impl Host {
         );
         let mut watcher = Command::new("setsid");
         watcher.args(["bash", "-c", &watch]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let watcher = Self::with_env(&dir, &mut watcher).spawn().expect("setsid");
-        let host = Self { dir, _watcher: watcher };
+        let watcher = Self::with_env(number, &dir, &mut watcher).spawn().expect("setsid");
+        let host = Self { number, dir, _watcher: watcher };
         let mut strip = Command::new("strip");
         strip.arg("-g").arg("-o").arg(host.root().join("usr/local/bin/corpus")).arg(env!("CARGO_BIN_EXE_corpus"));
         assert!(strip.status().expect("strip").success());
         host.file("usr/local/bin/deployer", DEPLOYER);
-        host.file("etc/corpus-push.json", CONF);
+        host.file("etc/corpus-push.json", conf);
         host.inside(
             "set -e; umask 022; chmod 755 /usr/local/bin/deployer; chmod 644 /etc/corpus-push.json; \
-             rm -rf /srv/projects; mkdir -p /srv/projects /home/users; chmod 751 /srv/projects; \
-             /usr/local/bin/corpus projects.install; groupadd -f corpus-push; \
+             rm -rf /srv/projects /srv/salt /srv/pillar; mkdir -p /srv/projects /home/users; chmod 751 /srv/projects; \
+             /usr/local/bin/corpus projects.install; \
              /usr/sbin/sshd -f /dev/null -p 2222 -h /etc/ssh/lab_host_key -o UsePAM=no -o PidFile=none \
-               -o PasswordAuthentication=no -o 'AcceptEnv=*' -o MaxSessions=100 -E /var/log/push-sshd.log; \
-             setsid /usr/local/bin/corpus projects.serve </dev/null >/var/log/push.log 2>&1 &",
+               -o PasswordAuthentication=no -o 'AcceptEnv=*' -o MaxSessions=100 -E /var/log/push-sshd.log",
         )
         .expect(0);
+        host.serve();
+        Some(host)
+    }
+
+    /// Starts the service, and waits until it answers; the socket of a killed one may still lie there.
+    fn serve(&self) {
+        let start =
+            "setsid /usr/local/bin/corpus projects.serve </dev/null >>/var/log/push.log 2>&1 & echo $! >/run/push.pid";
+        self.inside(start).expect(0);
         let since = Instant::now();
-        while host.inside("test -S /run/corpus/push.sock").code != 0 {
-            assert!(since.elapsed().as_secs() < 20, "{}", host.inside("cat /var/log/push.log").out);
+        while !self.inside("/usr/local/bin/corpus projects.attach nobody").err.contains("there is no project") {
+            assert!(since.elapsed().as_secs() < 20, "{}", self.inside("cat /var/log/push.log").out);
             std::thread::sleep(Duration::from_millis(50));
         }
-        Some(host)
+    }
+
+    fn until(&self, what: &str, done: &dyn Fn() -> bool) {
+        let since = Instant::now();
+        while !done() {
+            assert!(since.elapsed().as_secs() < 30, "{what}: {}", self.inside("cat /var/log/push.log").out);
+            std::thread::sleep(Duration::from_millis(30));
+        }
     }
 
     fn script() -> String {
         format!("{}/tests/lab/lab.sh", env!("CARGO_MANIFEST_DIR"))
     }
 
-    fn net() -> String {
-        format!("10.{}", std::process::id() % 60 + 130)
+    fn net(number: u32) -> String {
+        format!("10.{}", std::process::id() % 60 + 70 + number * 60)
     }
 
-    fn address() -> String {
-        format!("{}.1.1", Self::net())
+    fn address(&self) -> String {
+        format!("{}.1.1", Self::net(self.number))
     }
 
-    fn with_env<'a>(dir: &Path, command: &'a mut Command) -> &'a mut Command {
-        let tag = format!("cpu{}", std::process::id() % 60);
-        command.env("LAB_DIR", dir).env("LAB_NET", Self::net()).env("LAB_TAG", tag)
+    fn with_env<'a>(number: u32, dir: &Path, command: &'a mut Command) -> &'a mut Command {
+        let tag = format!("cp{number}{}", std::process::id() % 60);
+        command.env("LAB_DIR", dir).env("LAB_NET", Self::net(number)).env("LAB_TAG", tag)
     }
 
-    fn lab_at(dir: &Path, words: &[&str]) -> Command {
+    fn lab_at(number: u32, dir: &Path, words: &[&str]) -> Command {
         let mut command = Command::new("bash");
-        Self::with_env(dir, command.arg(Self::script()).args(words));
+        Self::with_env(number, dir, command.arg(Self::script()).args(words));
         command
     }
 
@@ -122,19 +147,31 @@ impl Host {
     }
 
     fn inside(&self, line: &str) -> Said {
-        Said::of(Self::lab_at(&self.dir, &["exec", "1", "sh", "-c", line]).output().expect("bash"))
+        Said::of(Self::lab_at(self.number, &self.dir, &["exec", "1", "sh", "-c", line]).output().expect("bash"))
     }
 
     /// Makes a project with its user, whom the lab's key lets in, and a checkout to push from.
     fn project(&'static self, name: &'static str) -> Project {
-        // Keys force their command, so that it does not matter which shell the user has.
-        let shell = if name == "mine" { "/bin/bash" } else { "/usr/local/lib/corpus/git-shell" };
-        let line = "set -e; umask 022; useradd -m -d /home/users/NAME-user -s SHELL \
-                    -G corpus-push NAME-user; usermod -p '*' NAME-user; for k in project pillar; do \
+        let line = "set -e; umask 022; useradd -m -d /home/users/NAME-user NAME-user; for k in project pillar; do \
                     git init -q --bare --template= -b main /srv/projects/NAME/git/$k.git; done; \
                     chown -R NAME-user: /srv/projects/NAME/git; chmod 750 /srv/projects/NAME/git; \
                     /usr/local/bin/corpus projects.authorize NAME alice $(cat /etc/ssh/lab_authorized_keys)";
-        self.inside(&line.replace("NAME", name).replace("SHELL", shell)).expect(0);
+        self.inside(&line.replace("NAME", name)).expect(0);
+        self.checkout(name)
+    }
+
+    /// A project as an operator makes one, and a clone of it.
+    fn made_by_corpus(&'static self, name: &'static str) -> Project {
+        let line = "set -e; umask 022; rm -rf /etc/salt /etc/corpus; mkdir -p /srv/salt /srv/pillar; cd /usr/local/bin; \
+                    ./corpus --local mc_project.init_project NAME default_env=prod >/var/log/init.log 2>&1; \
+                    ./corpus projects.authorize NAME alice@laptop $(cat /etc/ssh/lab_authorized_keys)";
+        self.inside(&line.replace("NAME", name)).expect(0);
+        let project = self.checkout(name);
+        project.git(&["pull", "-q", &project.url("project"), "master"]).expect(0);
+        project
+    }
+
+    fn checkout(&'static self, name: &'static str) -> Project {
         let tree = Tree::new();
         let project = Project { host: self, name, work: tree.path().join("work"), tree };
         std::fs::create_dir(&project.work).expect("a folder");
@@ -144,7 +181,7 @@ impl Host {
 
     fn ssh(&self, more: &[&str], name: &str, words: &[&str]) -> Said {
         let mut ssh = Command::new("ssh");
-        ssh.args(self.ssh_words()).args(more).arg(format!("{name}-user@{}", Self::address())).args(words);
+        ssh.args(self.ssh_words()).args(more).arg(format!("{name}-user@{}", self.address())).args(words);
         Said::of(ssh.stdin(Stdio::null()).output().expect("ssh"))
     }
 
@@ -153,7 +190,7 @@ impl Host {
         let known = format!("-oUserKnownHostsFile={dir}/known_hosts");
         // One connection for the many pushes of a test; sshd starts each session as it would any.
         let path = format!("-oControlPath={dir}/%C");
-        let alias = format!("-oHostKeyAlias={}", Self::address());
+        let alias = format!("-oHostKeyAlias={}", self.address());
         [
             "-F",
             "/dev/null",
@@ -197,7 +234,7 @@ impl Project {
     }
 
     fn url(&self, repository: &str) -> String {
-        let (name, address) = (self.name, Host::address());
+        let (name, address) = (self.name, self.host.address());
         format!("ssh://{name}-user@{address}:2222/srv/projects/{name}/git/{repository}.git")
     }
 
@@ -341,15 +378,8 @@ fn a_deployment_goes_on_without_its_pusher_and_the_newest_push_wins() {
     let mut pusher = p.command(&["push", &p.url("project"), "main"]);
     // A group of its own, so that git and its ssh go together.
     let mut pusher = pusher.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("git");
-    let until = |what: &str, done: &dyn Fn() -> bool| {
-        let since = Instant::now();
-        while !done() {
-            assert!(since.elapsed().as_secs() < 30, "{what}: {}", host.inside("cat /var/log/push.log").out);
-            std::thread::sleep(Duration::from_millis(30));
-        }
-    };
     let log = |words: String| move || host.inside("cat /var/log/push.log").out.contains(&words);
-    until("it begins", &log(format!("asks for {} of gone", &one[..8])));
+    host.until("it begins", &log(format!("asks for {} of gone", &one[..8])));
     let group = format!("-{}", pusher.id());
     assert!(Command::new("kill").args(["-9", "--", &group]).status().expect("kill").success());
     pusher.wait().expect("it ends");
@@ -360,16 +390,16 @@ fn a_deployment_goes_on_without_its_pusher_and_the_newest_push_wins() {
     };
     let two = p.commit("say two");
     let older = push(&two);
-    until("it waits", &log(format!("asks for {} of gone", &two[..8])));
+    host.until("it waits", &log(format!("asks for {} of gone", &two[..8])));
     let three = p.commit("say three");
     let newer = push(&three);
-    until("it waits", &log(format!("asks for {} of gone", &three[..8])));
+    host.until("it waits", &log(format!("asks for {} of gone", &three[..8])));
     let older = Said::of(older.wait_with_output().expect("git")).expect(1);
     assert!(older.err.contains("waiting for the deployment of") && older.err.contains("a newer push"), "{}", older.err);
     // The first commit once more joins what is under way; so does one who only looks.
     let again = push(&one);
     let looks = std::thread::spawn(|| host.ssh(&[], "gone", &["attach"]));
-    until("it joins", &|| {
+    host.until("it joins", &|| {
         host.inside("cat /var/log/push.log").out.matches(&format!("asks for {} of gone", &one[..8])).count() == 2
     });
     host.inside("touch /tmp/go-one").expect(0);
@@ -529,7 +559,7 @@ fn raw_push(p: &Project, commands: &[String], pack: &[u8]) -> String {
     bytes.extend(pack);
     let mut ssh = Command::new("ssh");
     ssh.args(p.host.ssh_words())
-        .arg(format!("{}-user@{}", p.name, Host::address()))
+        .arg(format!("{}-user@{}", p.name, p.host.address()))
         .arg("git-receive-pack 'project.git'");
     let mut child = ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("ssh");
     // The far side may hang up before it has taken all.
@@ -765,7 +795,7 @@ fn rows_35_and_86_only_known_keys_and_only_git() {
     ]);
     stranger.args(["-oUserKnownHostsFile=/dev/null", "-oLogLevel=ERROR", "-i"]).arg(&key);
     let said =
-        Said::of(stranger.arg(format!("mine-user@{}", Host::address())).stdin(Stdio::null()).output().expect("ssh"));
+        Said::of(stranger.arg(format!("mine-user@{}", host.address())).stdin(Stdio::null()).output().expect("ssh"));
     assert!(said.code == 255 && said.err.contains("Permission denied"), "{said:?}");
 }
 
@@ -798,4 +828,109 @@ fn the_socket_serves_a_projects_own_user_only() {
     assert!(ask("own-user", "own", &one, &two).contains("deployed already"));
     assert!(ask("own-user", "own", &"0".repeat(40), &one).contains("since this was pushed"));
     assert_eq!((p.deployed("project"), p.main()), (vec![one, two.clone()], two));
+}
+
+/// The service of the host on which corpus deploys is killed by one of the tests.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[test]
+fn a_service_that_is_killed_leaves_the_old_release_and_its_branch() {
+    let host = host_or_skip!(corpus_host());
+    let _one = alone();
+    let p = host.made_by_corpus("killed");
+    let push = ["HEAD:refs/heads/master"];
+    std::fs::write(p.work.join("version"), "one").expect("a file");
+    let one = p.commit("say one");
+    p.push(&push).expect(0);
+    // Killed in the middle of a recipe, when the new tree is in its place already.
+    std::fs::write(p.work.join("version"), "two").expect("a file");
+    std::fs::write(p.work.join(".salt/020_slow.sls"), "slow:\n  cmd.run:\n    - name: touch /tmp/slow; sleep 60\n")
+        .expect("a file");
+    p.commit("say two");
+    let url = p.url("project");
+    let mut pusher = p.command(&["push", &url, push[0]]);
+    let pusher = pusher.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("git");
+    host.until("it is in the recipe", &|| host.inside("test -e /tmp/slow").code == 0);
+    host.inside("kill -9 $(cat /run/push.pid)").expect(0);
+    let said = Said::of(pusher.wait_with_output().expect("git")).expect(1);
+    assert!(said.err.contains("the deployment service is gone"), "{}", said.err);
+    host.serve();
+    let version = || host.inside("cat /srv/projects/killed/project/version").out;
+    let refs = p.refs();
+    assert!(refs.contains(&format!("{one}\trefs/heads/master")), "{refs}");
+    assert_eq!(version(), "one", "{}", host.inside("tail -5 /var/log/push.log").out);
+    // And the next push goes its way.
+    std::fs::remove_file(p.work.join(".salt/020_slow.sls")).expect("a file");
+    p.commit("say three");
+    p.push(&push).expect(0);
+    assert_eq!((version().as_str(), p.refs().contains(&p.rev("HEAD"))), ("two", true));
+}
+
+#[test]
+fn row_104_a_project_is_made_cloned_pushed_broken_and_mended() {
+    let host = host_or_skip!(corpus_host());
+    let _one = alone();
+    let p = host.made_by_corpus("demo");
+    let write =
+        |text: &str| std::fs::write(p.work.join(".salt/010_site.sls"), format!("site:\n{text}\n")).expect("a file");
+    let managed = |version: &str| {
+        let file = "  file.managed:\n    - name: /srv/site.txt\n    - contents: ";
+        write(&format!("{file}{version}"));
+        std::fs::write(p.work.join("version"), version).expect("a file");
+        p.commit(&format!("say {version}"))
+    };
+    let master = || {
+        p.refs().lines().find_map(|line| line.strip_suffix("\trefs/heads/master").map(str::to_owned)).expect("a branch")
+    };
+    let inside = |path: &str| host.inside(&format!("cat {path}")).out.trim().to_owned();
+    managed("one");
+    let plan = p.push(&["-oplan", "HEAD:refs/heads/master"]).expect(0);
+    assert!(plan.err.contains("/srv/site.txt") || plan.err.contains("~ site"), "{}", plan.err);
+    assert!(host.inside("test -e /srv/site.txt").code != 0, "a plan moves nothing");
+    let one = p.rev("HEAD");
+    assert_ne!(master(), one);
+    let said = p.push(&["HEAD:refs/heads/master"]).expect(0);
+    for step in ["[archive]", "[release_sync]", "[install]", "[fixperms]", "[notify]", "alice@laptop"] {
+        assert!(said.err.contains(step), "{step}: {}", said.err);
+    }
+    assert_eq!(
+        (master(), inside("/srv/site.txt"), inside("/srv/projects/demo/project/version")),
+        (one.clone(), "one".into(), "one".into())
+    );
+    // A release that fails: the pusher sees where, and the old one serves.
+    managed("two");
+    write(
+        "  file.managed:\n    - name: /srv/site.txt\n    - contents: two\nbroken:\n  cmd.run:\n    - name: exit 7\n    - require:\n      - file: site",
+    );
+    p.commit("say broken");
+    let said = p.push(&["HEAD:refs/heads/master"]).expect(1);
+    assert!(
+        said.err.contains("010_site.sls:6") && said.err.contains("rejected] HEAD -> master (failed in install"),
+        "{}",
+        said.err
+    );
+    assert_eq!((master(), inside("/srv/projects/demo/project/version")), (one, "one".into()));
+    // Hooks of somebody else's making do not last.
+    host.inside("cd /usr/local/lib/corpus/hooks; printf '#!/bin/sh\\ntouch /tmp/pwned\\n' >post-receive; chmod 755 post-receive").expect(0);
+    let three = managed("three");
+    let said = p.push(&["HEAD:refs/heads/master"]).expect(0);
+    assert!(said.err.contains("put right: removed"), "{}", said.err);
+    assert_eq!(
+        (master(), inside("/srv/site.txt"), inside("/srv/projects/demo/project/version")),
+        (three, "three".into(), "three".into())
+    );
+    assert!(clean(host));
+    // The pillar: brought up to date, not deployed.
+    p.git(&["fetch", "-q", &p.url("pillar"), "master"]).expect(0);
+    p.git(&["checkout", "-q", "-b", "pillar", "FETCH_HEAD"]).expect(0);
+    let file = p.work.join("init.sls");
+    let text = std::fs::read_to_string(&file).expect("the pillar");
+    std::fs::write(file, text + "# more\n").expect("a file");
+    p.git(&["commit", "-qam", "more"]).expect(0);
+    let said = p.git(&["push", &p.url("pillar"), "pillar:master"]).expect(0);
+    assert!(said.err.contains("brought up to date") && !said.err.contains("[install]"), "{}", said.err);
+    assert!(inside("/srv/projects/demo/pillar/init.sls").ends_with("# more"));
 }

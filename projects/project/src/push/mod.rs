@@ -17,6 +17,7 @@ mod attach;
 mod conf;
 mod frame;
 mod hook;
+mod live;
 mod options;
 mod pkt;
 mod program;
@@ -32,6 +33,7 @@ pub use attach::attach;
 pub use conf::{Conf, Kind, Place, name};
 pub use frame::{Ask, FRAME, Order, Tell, VERSION, What, read, write};
 pub use hook::{is_hook, pre_receive, proc_receive};
+pub use live::Live;
 pub use options::Options;
 pub use program::Program;
 pub use serve::serve;
@@ -74,4 +76,12 @@ impl Verdict {
     pub fn failed(summary: impl Into<String>) -> Self {
         Self { ok: false, summary: summary.into(), serving: None }
     }
+}
+
+/// Returns this program's place, also after another version was put there.
+pub fn exe() -> Result<std::path::PathBuf, String> {
+    let path = std::env::current_exe().map_err(|error| format!("this program does not know where it is: {error}"))?;
+    // The kernel's way of saying that the file is no longer the one that runs.
+    let text = path.to_string_lossy();
+    Ok(text.strip_suffix(" (deleted)").map_or_else(|| path.clone(), Into::into))
 }

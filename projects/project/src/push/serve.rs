@@ -4,7 +4,7 @@
 use super::frame::{self, Ask, Order, Tell, VERSION, What};
 use super::queue::{Board, Next, Run, Voice, short_id};
 use super::worker::{Child, Hands, Sight};
-use super::{Conf, Deployer, Kind, Verdict, name, text};
+use super::{Conf, Deployer, Kind, Verdict, exe, name, setup, text};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -236,6 +236,10 @@ impl Server {
         for module in &sight.submodules {
             run.say(&format!("{module}: a submodule; it stays an empty directory"));
         }
+        // Whatever somebody did to the hooks, the next push finds them as they should be.
+        let mut changed = vec![];
+        setup::sync_hooks(&self.conf, &exe()?, &mut changed)?;
+        changed.iter().for_each(|line| run.say(&format!("put right: {line}")));
         let note = self.note(order, &sight)?;
         let started = Instant::now();
         let mut verdict = self.deployer.deploy(order, &mut Voice(run));

@@ -1,11 +1,10 @@
 //! What a machine needs before anybody can push to it: hooks, keys, a unit, a few lines for sshd.
 
-use super::{Conf, Kind, Place, conf, settings};
+use super::{Conf, Place, conf};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown, symlink};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 /// The login shell for projects' users: it is corpus itself.
 pub const SHELL: &str = "/usr/local/lib/corpus/git-shell";
@@ -30,7 +29,7 @@ pub fn machine(conf: &Conf, exe: &Path) -> Result<Vec<String>, String> {
     }
     let sshd = Path::new("/etc/ssh/sshd_config.d");
     if sshd.is_dir() {
-        file(&sshd.join("corpus-push.conf"), &sshd_lines(exe), 0o644, None, &mut changed)?;
+        file(&sshd.join("corpus-push.conf"), &sshd_lines(), 0o644, None, &mut changed)?;
     }
     Ok(changed)
 }
@@ -49,52 +48,6 @@ pub fn sync_hooks(conf: &Conf, exe: &Path, changed: &mut Vec<String>) -> Result<
 }
 
 const HOOKS: &[&str] = &["pre-receive", "proc-receive"];
-
-/// Writes into a project's repositories what a push must find there also when it does not come over SSH. True where
-/// something changed.
-pub fn repositories(conf: &Conf, place: &Place) -> Result<bool, String> {
-    let (uid, gid) = place.owner()?;
-    let mut changed = false;
-    for bare in [Kind::Project, Kind::Pillar].map(|kind| place.bare(kind)).iter().filter(|bare| bare.exists()) {
-        for (name, value) in settings::of(conf).iter().filter(|(name, _)| LASTING.contains(name)) {
-            let git = |words: &[&str]| {
-                let mut git = corpus_git::program::git(bare, &[]);
-                // Without this, git would answer with the setting that we win over others with.
-                git.env_remove("GIT_CONFIG_COUNT").args(["config", "--file", "config"]).args(words);
-                let git = git.uid(uid).gid(gid).stdin(Stdio::null()).output();
-                git.map_err(|error| format!("cannot start git: {error}"))
-            };
-            let now = git(&["--get-all", name])?;
-            if String::from_utf8_lossy(&now.stdout).trim_end() == value {
-                continue;
-            }
-            let said = git(&["--replace-all", name, value])?;
-            if !said.status.success() {
-                return Err(format!("{}: {}", bare.display(), String::from_utf8_lossy(&said.stderr).trim()));
-            }
-            changed = true;
-        }
-    }
-    Ok(changed)
-}
-
-/// The settings that a repository keeps.
-const LASTING: &[&str] = &[
-    "core.hooksPath",
-    "receive.procReceiveRefs",
-    "receive.fsckObjects",
-    "receive.maxInputSize",
-    "receive.advertisePushOptions",
-    "receive.denyDeleteCurrent",
-    "receive.autogc",
-];
-
-/// Puts right what a project's pushes go through: hooks, and its repositories' settings. True where something changed.
-pub fn sync(conf: &Conf, place: &Place, exe: &Path) -> Result<bool, String> {
-    let mut changed = vec![];
-    sync_hooks(conf, exe, &mut changed)?;
-    Ok(repositories(conf, place)? || !changed.is_empty())
-}
 
 /// Lets somebody's key push to a project, or, without a key, nobody of that name any more. The key gets its forced
 /// command, and the file is root's, so that nothing that runs as the project's user adds a key.
@@ -126,12 +79,58 @@ pub fn authorize(place: &Place, home: &Path, exe: &Path, who: &str, key: Option<
     Ok(!changed.is_empty())
 }
 
-/// Returns the home of a user of this machine.
-pub fn home(uid: u32) -> Result<PathBuf, String> {
-    let text = std::fs::read_to_string("/etc/passwd").map_err(|error| format!("/etc/passwd: {error}"))?;
-    let fields = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    let mut homes = fields.filter(|fields| fields.len() >= 7 && fields[2] == uid.to_string()).map(|fields| fields[5]);
-    homes.next().map(PathBuf::from).ok_or_else(|| format!("the user {uid} is not in /etc/passwd"))
+/// Returns name and home of a user of this machine.
+pub fn user(uid: u32) -> Result<(String, PathBuf), String> {
+    let found = line_of("/etc/passwd", |fields| fields.get(2).is_some_and(|id| *id == uid.to_string()))?;
+    match found.as_deref() {
+        Some([name, _, _, _, _, home, ..]) => Ok((name.clone(), home.into())),
+        _ => Err(format!("the user {uid} is not in /etc/passwd")),
+    }
+}
+
+/// Makes a user one who pushes: corpus is its login shell, so that whichever way it comes in, there is no other; it is in
+/// the group that sshd knows; and it has no password instead of being locked, because without PAM sshd does not let a
+/// locked user in with a key either.
+pub fn pusher(name: &str) -> Result<(), String> {
+    let field = |file: &str, at: usize| {
+        let line = line_of(file, |fields| fields.first().is_some_and(|own| own == name))?;
+        Ok::<_, String>(line.and_then(|fields| fields.get(at).cloned()).unwrap_or_default())
+    };
+    let mut words: Vec<&str> = vec![];
+    if field("/etc/passwd", 6)? != SHELL {
+        words.extend(["--shell", SHELL]);
+    }
+    if field("/etc/shadow", 1)? == "!" {
+        words.extend(["--password", "*"]);
+    }
+    let group = line_of("/etc/group", |fields| fields.first().is_some_and(|own| own == GROUP))?;
+    if group.is_none() {
+        run("groupadd", &["--system", GROUP])?;
+    }
+    let members = group.and_then(|fields| fields.get(3).cloned()).unwrap_or_default();
+    if !members.split(',').any(|member| member == name) {
+        words.extend(["--append", "--groups", GROUP]);
+    }
+    if words.is_empty() {
+        return Ok(());
+    }
+    words.extend(["--", name]);
+    run("usermod", &words)
+}
+
+/// Returns the first line of one of the system's tables that is asked for, by its fields.
+fn line_of(file: &str, wanted: impl Fn(&[String]) -> bool) -> Result<Option<Vec<String>>, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+    Ok(text.lines().map(|line| line.split(':').map(str::to_owned).collect::<Vec<_>>()).find(|fields| wanted(fields)))
+}
+
+fn run(program: &str, words: &[&str]) -> Result<(), String> {
+    let done = Command::new(program).args(words).stdin(Stdio::null()).output();
+    match done {
+        Ok(done) if done.status.success() => Ok(()),
+        Ok(done) => Err(format!("{program}: {}", String::from_utf8_lossy(&done.stderr).trim())),
+        Err(error) => Err(format!("{program}: {error}")),
+    }
 }
 
 /// Returns type and body of a key, without options and comment.
@@ -171,18 +170,16 @@ pub fn unit(exe: &Path) -> String {
 }
 
 /// Returns the lines for sshd that hold also for keys which did not come from us.
-pub fn sshd_lines(exe: &Path) -> String {
+pub fn sshd_lines() -> String {
     format!(
-        "# Written by corpus. Users of projects push; they have no shell, no terminal and no forwarding.\n\
+        "# Written by corpus. Users of projects push; they have no terminal and no forwarding, whatever their key says.\n\
          Match Group {GROUP}\n\
-         \x20   ForceCommand {} git-shell\n\
          \x20   DisableForwarding yes\n\
          \x20   PermitTTY no\n\
          \x20   PermitUserRC no\n\
          \x20   PasswordAuthentication no\n\
          \x20   KbdInteractiveAuthentication no\n\
-         Match all\n",
-        exe.display()
+         Match all\n"
     )
 }
 

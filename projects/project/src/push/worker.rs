@@ -1,6 +1,6 @@
 //! What the privileged side wants to know of a repository, found by a child that is no more than the project's user.
 
-use super::{Conf, Order, Place};
+use super::{Conf, Order, Place, exe};
 use corpus_git::{Oid, Repo, program, tree};
 use serde::{Deserialize, Serialize};
 use std::io::Read;
@@ -77,8 +77,7 @@ impl Child {
 impl Hands for Child {
     fn look(&self, order: &Order) -> Result<Sight, String> {
         let (place, ..) = self.place(order)?;
-        let exe = std::env::current_exe().map_err(|error| error.to_string())?;
-        let mut command = Command::new(exe);
+        let mut command = Command::new(exe()?);
         command.env_clear().env("PATH", program::PATH).env("HOME", "/nonexistent");
         command.args(["project-hook", "look", &order.reference, &order.new]).current_dir(place.bare(order.kind));
         let text = self.answer(command, order)?;
