@@ -60,7 +60,7 @@ unpack() {
     rm -f "$1" "$root"/etc/ssh/ssh_host_*
     : >"$root/etc/machine-id"
     echo guest >"$root/etc/hostname"
-    printf '127.0.0.1 localhost\n::1 localhost ip6-localhost\n' >"$root/etc/hosts"
+    printf '127.0.0.1 localhost guest\n::1 localhost ip6-localhost\n' >"$root/etc/hosts"
     printf 'nameserver 127.0.0.1\n' >"$root/etc/resolv.conf"
     echo 'C.UTF-8 UTF-8' >"$root/etc/locale.gen"
     echo "Acquire::http::Proxy \"http://$GUEST_NET.0.1:$PROXY_PORT\";" >"$root/etc/apt/apt.conf.d/90proxy"
@@ -121,9 +121,12 @@ up() {
     down_one "$name"
     [ -n "$layer" ] && lower=$GUEST_DIR/layer-$layer/upper:$lower
     [ -z "$layer" ] || [ -e "$GUEST_DIR/layer-$layer/done" ] || die "there is no layer $layer"
+    exec 9>"$GUEST_DIR/lock"
+    flock 9
     n=$(cat "$GUEST_DIR"/guest-*/number 2>/dev/null | sort -n | tail -1 || true)
     mkdir -p "$dir/rootfs"
     echo "$((${n:-0} + 1))" >"$dir/number"
+    exec 9>&-
     echo "$lower" >"$dir/lower"
     cat >"$dir/config" <<C
 lxc.include = /usr/share/lxc/config/common.conf

@@ -69,7 +69,7 @@ impl State for File {
         let diff = corpus_exec::file::diff::unified(&have, &want);
         let mut plan = Plan::default()
             .says(
-                format!("The crontab of user {user} is set to be changed\n{diff}"),
+                format!("The following values are set to be changed:\ndiff: {diff}\n"),
                 format!("Crontab for user {user} was updated"),
             )
             .change("diff", diff);

@@ -43,7 +43,7 @@ pub struct Tidied {
     /// Looks at `age` or at `size` alone.
     age_size_only: Option<String>,
     /// Which time is compared with `age`; not built, as `age` is not.
-    time_comparison: Option<Value>,
+    pub time_comparison: Option<Value>,
 }
 
 impl Tidied {

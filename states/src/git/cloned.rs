@@ -45,7 +45,10 @@ impl State for Cloned {
                     .says(format!("Branch would be changed to '{branch}'"), format!("Branch changed to '{branch}'"))
                     .change("branch", branch.as_str())
                     .step(Effect::Exec(git.git(["-C", target, "checkout", branch])))),
-                _ => Ok(Plan::unchanged(format!("Repository already exists at {target}"))),
+                Some(branch) => Ok(Plan::unchanged(format!(
+                    "Repository already exists at {target} and is checked out to branch '{branch}'"
+                ))),
+                None => Ok(Plan::unchanged(format!("Repository already exists at {target}"))),
             };
         }
         if ask::is_dir(cx.host, target) && !cx.host.list(target.as_ref())?.is_empty() {
@@ -58,8 +61,9 @@ impl State for Cloned {
             clone.argv.extend(["--branch".into(), branch.clone()]);
         }
         clone.argv.extend(["--".into(), self.name.clone(), target.into()]);
+        let with = self.branch.as_ref().map(|branch| format!(" with branch '{branch}'")).unwrap_or_default();
         let mut plan = Plan::default()
-            .says(format!("{url} would be cloned to {target}"), format!("{url} cloned to {target}"))
+            .says(format!("{url} would be cloned to {target}{with}"), format!("{url} cloned to {target}{with}"))
             .change("new", format!("{url} => {target}"));
         plan.push(Effect::Exec(clone), vec![Prediction::Path(target.into())]);
         Ok(plan)

@@ -105,8 +105,16 @@ impl State for Latest {
         {
             return Err(StateError::missing(format!("User '{user}' is not available")));
         }
+        if self.rev != "HEAD" && (self.bare || self.mirror) {
+            return Err(StateError::failed("'rev' is not compatible with the 'mirror' and 'bare' arguments"));
+        }
         let git = As { user: self.user.as_deref(), identity: &self.identity.0 };
         let (sha, reference) = git.remote_rev(cx, &self.name, &self.rev)?;
+        if self.depth.is_some() && !reference.as_ref().is_some_and(|name| name.starts_with("refs/")) {
+            return Err(StateError::failed(
+                "When 'depth' is used, 'rev' must be set to the name of a branch or tag on the remote repository",
+            ));
+        }
         let there = cx.host.stat(target.as_ref())?;
         if there.is_some_and(|meta| meta.is_file()) {
             return Err(StateError::failed(format!("Target '{target}' exists and is a regular file, cannot proceed")));
@@ -125,37 +133,64 @@ impl State for Latest {
             return Ok(self.clone_plan(&git, &url, &sha, reference.as_deref(), !empty));
         }
         let have = git.ask(cx, ["-C", target, "rev-parse", "HEAD"])?;
-        let current_url = git.ask(cx, ["-C", target, "config", "--get", &format!("remote.{}.url", self.remote)])?;
-        let mut plan = Plan::unchanged(format!("Repository {target} is up-to-date"));
+        let mut plan = Plan::default();
         let (mut would, mut did) = (vec![], vec![]);
-        if current_url.as_deref() != Some(&self.name) {
-            let verb = if current_url.is_some() { "set-url" } else { "add" };
-            plan.push(Effect::Exec(git.git(["-C", target, "remote", verb, &self.remote, &self.name])), vec![]);
-            let old = current_url.map(|old| shared::redact(&old));
-            did.push(match &old {
-                Some(old) => format!("Remote '{}' changed from {old} to {url}", self.remote),
-                None => format!("Remote '{}' set to {url}", self.remote),
-            });
-            would.push(match &old {
-                Some(old) => format!("Remote '{}' would be changed from {old} to {url}", self.remote),
-                None => format!("Remote '{}' would be set to {url}", self.remote),
-            });
-            plan.changes.insert(format!("remotes/{}", self.remote), change(old.into(), url.clone().into()));
-        }
+        self.remote_plan(cx, &git, &mut plan, &mut would, &mut did)?;
         let same = have.as_deref().is_some_and(|have| have.starts_with(&sha));
-        if !same && !bare && self.update_head {
-            self.update(cx, &git, have.as_deref(), &sha, reference.as_deref(), &mut plan, &mut did)?;
-            would.push(format!(
-                "Repository {target} would be updated from {} to {}",
-                have.as_deref().map_or("nothing", |sha| sha.get(..7).unwrap_or(sha)),
-                sha.get(..7).unwrap_or(&sha)
-            ));
-        } else if !same && !bare {
+        let loc = self.location(&sha, reference.as_deref());
+        let dirty = !bare && self.is_dirty(cx, &git)?;
+        let reset = self.force || self.force_reset == Value::Bool(true);
+        let short = |sha: &str| sha.get(..7).unwrap_or(sha).to_owned();
+        plan.unchanged = format!("Repository {target} is up-to-date");
+        if bare {
+            self.fetch_bare(cx, &git, &mut plan, &mut would, &mut did)?;
+        } else if !same && self.update_head {
+            let step = Update { have: have.as_deref(), sha: &sha, reference: reference.as_deref(), loc: &loc, dirty };
+            self.update(cx, &git, &step, &mut plan, &mut would, &mut did)?;
+            return Ok(plan.says(sentences(&would), sentences(&did)));
+        } else if !same {
+            let have = have.as_deref().map(short).unwrap_or_default();
             plan.unchanged = format!(
-                "Repository {target} is already present and local HEAD does not match, but update_head=False. HEAD has not been updated locally."
+                "{loc} is already present and local HEAD ({have}) does not match, but update_head=False. HEAD has not \
+                 been updated locally."
             );
+        } else if dirty && reset {
+            plan.push(Effect::Exec(git.git(["-C", target, "reset", "--hard", &sha])), vec![]);
+            plan.changes.insert("forced update", true);
+            would.push(format!(
+                "{target} is up-to-date, but with uncommitted changes. Since 'force_reset' is set to True, these local \
+                 changes would be reset. To only reset when there are changes in the remote repository, set \
+                 'force_reset' to 'remote-changes'."
+            ));
+            did.extend(["Uncommitted changes were discarded".into(), format!("Repository was hard-reset to {loc}")]);
+            return Ok(plan.says(sentences(&would), sentences(&did)));
+        } else if dirty {
+            plan.unchanged +=
+                ", but with uncommitted changes. Set 'force_reset' to True to purge uncommitted changes.";
         }
-        Ok(plan.says(would.join(". "), format!("Repository {target} is up-to-date. {}", did.join(". "))))
+        let also = |verb: &str, comments: &[String]| {
+            format!("{}\n\nChanges {verb}: {}", plan.unchanged, sentences(comments))
+        };
+        let (would, did) = (also("that would be made", &would), also("made", &did));
+        Ok(plan.says(would, did))
+    }
+}
+
+/// What an update starts from, and where it goes.
+struct Update<'a> {
+    have: Option<&'a str>,
+    sha: &'a str,
+    reference: Option<&'a str>,
+    /// The remote revision, as comments name it.
+    loc: &'a str,
+    dirty: bool,
+}
+
+/// Joins comments as Salt does: one stands alone, more are sentences.
+fn sentences(comments: &[String]) -> String {
+    match comments {
+        [one] => one.clone(),
+        more => more.iter().map(|comment| format!("{}.", comment.trim_end_matches('.'))).collect::<Vec<_>>().join(" "),
     }
 }
 
@@ -166,8 +201,21 @@ fn change(old: Value, new: Value) -> Value {
 impl Latest {
     fn clone_plan(&self, git: &As<'_>, url: &str, sha: &str, reference: Option<&str>, clear: bool) -> Plan {
         let target = self.target.as_str();
+        let kind = match (self.mirror, self.bare) {
+            (true, _) => " as mirror",
+            (_, true) => " as bare repository",
+            _ => "",
+        };
+        let would = if clear {
+            format!(
+                "Target directory {target} exists. Since force_clone=True, the contents of {target} would be deleted, \
+                 and {url} would be cloned{kind} into this directory."
+            )
+        } else {
+            format!("Repository {url} would be cloned{kind} to {target}")
+        };
         let mut plan = Plan::default()
-            .says(format!("{url} would be cloned to {target}"), format!("{url} cloned to {target}"))
+            .says(would, format!("{url} cloned to {target}{kind}"))
             .change("new", format!("{url} => {target}"));
         if clear {
             plan.push(Effect::Remove { path: target.into() }, vec![]);
@@ -192,6 +240,7 @@ impl Latest {
         }
         clone.argv.extend(["--".into(), self.name.clone(), target.into()]);
         plan.push(Effect::Exec(clone), vec![Prediction::Path(target.into())]);
+        plan.changes.insert("revision", change(Value::Null, sha.into()));
         if self.bare || self.mirror {
             return plan;
         }
@@ -201,24 +250,195 @@ impl Latest {
         } else if reference.is_none() {
             plan.push(Effect::Exec(git.git(["-C", target, "checkout", sha])), vec![]);
         }
-        plan.changes.insert("revision", change(Value::Null, sha.into()));
         plan
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one step of a plan, split off for its length")]
+    /// The remote revision, as comments name it.
+    fn location(&self, sha: &str, reference: Option<&str>) -> String {
+        let short = sha.get(..7).unwrap_or(sha);
+        match (self.rev.as_str(), reference) {
+            ("HEAD", _) => format!("remote HEAD ({short})"),
+            (rev, Some(name)) if name.starts_with("refs/heads/") => format!("{}/{rev} ({short})", self.remote),
+            (rev, Some(_)) => format!("{rev} ({short})"),
+            (_, None) => short.to_owned(),
+        }
+    }
+
+    fn is_dirty(&self, cx: &PlanCx<'_>, git: &As<'_>) -> Result<bool, StateError> {
+        let status = git.ask(cx, ["-C", &self.target, "status", "--porcelain", "-uno"])?;
+        Ok(status.is_some_and(|text| !text.is_empty()))
+    }
+
+    /// Plans the remote's address.
+    fn remote_plan(
+        &self,
+        cx: &PlanCx<'_>,
+        git: &As<'_>,
+        plan: &mut Plan,
+        would: &mut Vec<String>,
+        did: &mut Vec<String>,
+    ) -> Result<(), StateError> {
+        let (target, remote, url) = (self.target.as_str(), self.remote.as_str(), shared::redact(&self.name));
+        let old = git.ask(cx, ["-C", target, "config", "--get", &format!("remote.{remote}.url")])?;
+        if old.as_deref() == Some(&self.name) {
+            return Ok(());
+        }
+        let verb = if old.is_some() { "set-url" } else { "add" };
+        plan.push(Effect::Exec(git.git(["-C", target, "remote", verb, remote, &self.name])), vec![]);
+        let old = old.map(|old| shared::redact(&old));
+        let words = match &old {
+            Some(old) => format!("changed from {old} to {url}"),
+            None => format!("set to {url}"),
+        };
+        would.push(format!("Remote '{remote}' would be {words}"));
+        did.push(format!("Remote '{remote}' {words}"));
+        plan.changes.insert(format!("remotes/{remote}"), change(old.into(), url.into()));
+        Ok(())
+    }
+
+    /// Plans the fetch of a bare repository whose branches and tags are not those of the remote.
+    fn fetch_bare(
+        &self,
+        cx: &PlanCx<'_>,
+        git: &As<'_>,
+        plan: &mut Plan,
+        would: &mut Vec<String>,
+        did: &mut Vec<String>,
+    ) -> Result<(), StateError> {
+        let target = self.target.as_str();
+        let refs = |text: Option<String>, gap: char| -> Vec<String> {
+            let text = text.unwrap_or_default();
+            let pairs = text.lines().filter_map(|line| line.split_once(gap));
+            let mut all: Vec<String> = pairs
+                .filter(|(_, name)| name.starts_with("refs/heads/") || name.starts_with("refs/tags/"))
+                .filter(|(_, name)| !name.ends_with("^{}"))
+                .map(|(sha, name)| format!("{sha} {name}"))
+                .collect();
+            all.sort();
+            all
+        };
+        let there = refs(git.ask(cx, ["ls-remote", &self.name])?, '\t');
+        let here = refs(git.ask(cx, ["-C", target, "for-each-ref", "--format=%(objectname) %(refname)"])?, ' ');
+        if there.iter().all(|name| here.contains(name)) {
+            return Ok(());
+        }
+        let mut fetch = git.git(["-C", target, "fetch", "--force", &self.remote]);
+        fetch.argv.extend(["refs/heads/*:refs/heads/*".into(), "refs/tags/*:refs/tags/*".into()]);
+        plan.push(Effect::Exec(fetch), vec![]);
+        would.push(format!("Bare repository at {target} would be fetched"));
+        did.push(format!("Bare repository at {target} was fetched, resulting in updated refs"));
+        let new: Vec<_> = there.iter().filter(|name| !here.contains(name)).map(String::as_str).collect();
+        plan.changes.insert("refs", change(Value::Null, new.join(", ").into()));
+        Ok(())
+    }
+
     fn update(
         &self,
         cx: &PlanCx<'_>,
         git: &As<'_>,
-        have: Option<&str>,
-        sha: &str,
-        reference: Option<&str>,
+        step: &Update<'_>,
         plan: &mut Plan,
+        would: &mut Vec<String>,
         did: &mut Vec<String>,
     ) -> Result<(), StateError> {
+        let Update { have, sha, reference, loc, dirty } = *step;
         let target = self.target.as_str();
         let forced = self.force || self.force_reset.truthy();
-        let mut fetch = git.git(["-C", target, "fetch", "--tags", &self.remote]);
+        let named = reference.and_then(|name| name.strip_prefix("refs/heads/"));
+        let known = self.is_known(cx, git, sha, named)?;
+        if !known {
+            self.fetch(git, reference, forced, plan);
+            would.push(format!("Remote '{}' would be fetched", self.remote));
+            did.push(format!("{} was fetched, resulting in updated refs", shared::redact(&self.name)));
+        }
+        let current = git.ask(cx, ["-C", target, "symbolic-ref", "--short", "-q", "HEAD"])?;
+        let branch = self
+            .branch
+            .clone()
+            .or_else(|| named.map(str::to_owned))
+            .or_else(|| current.clone().filter(|_| self.rev == "HEAD"));
+        if dirty && !forced && !self.force_checkout {
+            let branch = current.unwrap_or_else(|| "HEAD".into());
+            return Err(StateError::failed(format!(
+                "Local branch '{branch}' has uncommitted changes. Set 'force_checkout' to True to discard them and \
+                 proceed."
+            )));
+        }
+        if dirty {
+            did.push("Uncommitted changes were discarded".into());
+            plan.changes.insert("forced update", true);
+        }
+        let force: &[&str] = if self.force_checkout || forced { &["--force"] } else { &[] };
+        let checkout = |words: &[&str]| {
+            let mut command = git.git(["-C", target, "checkout"]);
+            command.argv.extend(force.iter().chain(words).map(|word| (*word).to_owned()));
+            Effect::Exec(command)
+        };
+        let short = |sha: &str| sha.get(..7).unwrap_or(sha).to_owned();
+        let (from, to) = (have.map_or("nothing".into(), short), short(sha));
+        let mut verb = if known { "fast-forwarded" } else { "updated" };
+        match branch {
+            Some(branch) => {
+                let place = format!("refs/heads/{branch}");
+                let base = git.ask(cx, ["-C", target, "rev-parse", "--verify", "-q", &place])?;
+                if current.as_deref() != Some(&branch) && base.is_some() {
+                    plan.push(checkout(&[&branch]), vec![]);
+                    did.push(format!("Branch '{branch}' was checked out"));
+                } else if base.is_none() {
+                    plan.push(checkout(&["-b", &branch, sha]), vec![]);
+                    did.push(format!("New branch '{branch}' was checked out, with {loc} as a starting point"));
+                }
+                let ahead = match &base {
+                    Some(base) if known => {
+                        !git.query(cx, ["-C", target, "merge-base", "--is-ancestor", base, sha])?.ok()
+                    }
+                    _ => false,
+                };
+                if ahead && !forced {
+                    return Err(StateError::failed(format!(
+                        "Repository would be updated to {to}, but this is not a fast-forward merge. Set 'force_reset' \
+                         to True to force this update."
+                    )));
+                }
+                if forced {
+                    plan.push(Effect::Exec(git.git(["-C", target, "reset", "--hard", sha])), vec![]);
+                    did.push(format!("Repository was hard-reset to {loc}"));
+                    verb = if known { "hard-reset" } else { verb };
+                } else if base.is_some() {
+                    // Refuses by itself what is no fast-forward.
+                    plan.push(Effect::Exec(git.git(["-C", target, "merge", "--ff-only", sha])), vec![]);
+                    did.push(format!("Repository was fast-forwarded to {loc}"));
+                }
+            }
+            None => {
+                plan.push(checkout(&[sha]), vec![]);
+                did.push(format!("'{}' was checked out", self.rev));
+            }
+        }
+        would.push(format!("Repository would be {verb} from {from} to {to}"));
+        if self.submodules {
+            plan.push(
+                Effect::Exec(git.git(["-C", target, "submodule", "update", "--init", "--recursive"])),
+                vec![Prediction::Path(target.into())],
+            );
+        }
+        plan.changes.insert("revision", change(have.into(), sha.into()));
+        Ok(())
+    }
+
+    /// Tells whether a commit is here already, and the remote's branch is known to be there.
+    fn is_known(&self, cx: &PlanCx<'_>, git: &As<'_>, sha: &str, branch: Option<&str>) -> Result<bool, StateError> {
+        let target = self.target.as_str();
+        if !git.query(cx, ["-C", target, "cat-file", "-e", &format!("{sha}^{{commit}}")])?.ok() {
+            return Ok(false);
+        }
+        let Some(branch) = branch else { return Ok(true) };
+        let place = format!("refs/remotes/{}/{branch}", self.remote);
+        Ok(git.ask(cx, ["-C", target, "rev-parse", "--verify", "-q", &place])?.as_deref() == Some(sha))
+    }
+
+    fn fetch(&self, git: &As<'_>, reference: Option<&str>, forced: bool, plan: &mut Plan) {
+        let mut fetch = git.git(["-C", &self.target, "fetch", "--tags", &self.remote]);
         if let Some(depth) = self.depth {
             fetch.argv.extend(["--depth".into(), depth.to_string()]);
         }
@@ -229,68 +449,5 @@ impl Latest {
             fetch.argv.push(reference.into());
         }
         plan.push(Effect::Exec(fetch), vec![]);
-        did.push(format!("{} was fetched, resulting in updated refs", shared::redact(&self.name)));
-        let current = git.ask(cx, ["-C", target, "symbolic-ref", "--short", "-q", "HEAD"])?;
-        let dirty = git.ask(cx, ["-C", target, "status", "--porcelain", "-uno"])?.is_some_and(|text| !text.is_empty());
-        let branch = self
-            .branch
-            .clone()
-            .or_else(|| reference.and_then(|r| r.strip_prefix("refs/heads/")).map(str::to_owned))
-            .or_else(|| current.clone().filter(|_| self.rev == "HEAD"));
-        if dirty && !forced && !self.force_checkout {
-            let branch = current.unwrap_or_else(|| "HEAD".into());
-            return Err(StateError::failed(format!(
-                "Local branch '{branch}' has uncommitted changes. Set 'force_checkout' to True to discard them and proceed."
-            )));
-        }
-        match branch {
-            Some(branch) => {
-                if current.as_deref() != Some(&branch) {
-                    let exists = git
-                        .ask(cx, ["-C", target, "rev-parse", "--verify", "-q", &format!("refs/heads/{branch}")])?
-                        .is_some();
-                    let mut checkout = git.git(["-C", target, "checkout"]);
-                    if self.force_checkout || forced {
-                        checkout.argv.push("--force".into());
-                    }
-                    if exists {
-                        checkout.argv.push(branch.clone());
-                        did.push(format!("'{branch}' was checked out"));
-                    } else {
-                        checkout.argv.extend(["-b".into(), branch.clone(), sha.into()]);
-                        did.push(format!("New branch '{branch}' was checked out, with {sha} as a starting point"));
-                    }
-                    plan.push(Effect::Exec(checkout), vec![]);
-                }
-                if forced {
-                    plan.push(Effect::Exec(git.git(["-C", target, "reset", "--hard", sha])), vec![]);
-                    did.push(format!("Repository was hard-reset to {sha}"));
-                    if dirty {
-                        plan.changes.insert("forced update", true);
-                    }
-                } else {
-                    // Refuses by itself what is no fast-forward.
-                    plan.push(Effect::Exec(git.git(["-C", target, "merge", "--ff-only", sha])), vec![]);
-                    did.push(format!("Repository was fast-forwarded to {sha}"));
-                }
-            }
-            None => {
-                let mut checkout = git.git(["-C", target, "checkout"]);
-                if self.force_checkout || forced {
-                    checkout.argv.push("--force".into());
-                }
-                checkout.argv.push(sha.into());
-                plan.push(Effect::Exec(checkout), vec![]);
-                did.push(format!("'{}' was checked out", self.rev));
-            }
-        }
-        if self.submodules {
-            plan.push(
-                Effect::Exec(git.git(["-C", target, "submodule", "update", "--init", "--recursive"])),
-                vec![Prediction::Path(target.into())],
-            );
-        }
-        plan.changes.insert("revision", change(have.into(), sha.into()));
-        Ok(())
     }
 }

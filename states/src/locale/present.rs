@@ -28,6 +28,9 @@ impl State for Present {
         if there {
             return Ok(Plan::unchanged(format!("Locale {name} is already present")));
         }
+        if !locale::is_supported(cx.host, name)? {
+            return Err(StateError::failed(format!("Failed to generate locale {name}")));
+        }
         let mut plan = Plan::default()
             .says(format!("Locale {name} needs to be generated"), format!("Generated locale {name}"))
             .change("locale", name.as_str());

@@ -97,6 +97,11 @@ impl State for Mounted {
             });
             if same {
                 (would, did) = ("Target was already mounted".to_owned(), "Target was already mounted".to_owned());
+                let changed = self.changed_options(cx, have.as_ref(), &opts)?;
+                if !changed.is_empty() {
+                    would = format!("Remount would be forced because options ({}) changed", changed.join(","));
+                    self.remount(name, &changed, &opts, &mut plan);
+                }
             } else {
                 if have.is_some() {
                     plan.push(Effect::Exec(Command::new(["umount", name])), vec![]);
@@ -174,6 +179,112 @@ impl State for Mounted {
     fn settle(&self, plan: &Plan, _: &[Observed], _: &PlanCx<'_>) -> Result<Settled, StateError> {
         Ok(Settled::as_planned(plan))
     }
+}
+
+/// Options that `/proc/mounts` never shows: Salt's list, and what mount keeps for itself.
+const UNSEEN: [&str; 34] = [
+    "_netdev",
+    "actimeo",
+    "bg",
+    "comment",
+    "defaults",
+    "delay_connect",
+    "direct-io-mode",
+    "intr",
+    "loop",
+    "nointr",
+    "nobootwait",
+    "nofail",
+    "password",
+    "reconnect",
+    "retry",
+    "soft",
+    "auto",
+    "users",
+    "bind",
+    "nonempty",
+    "transform_symlinks",
+    "port",
+    "backup-volfile-servers",
+    "credentials",
+    "secretfile",
+    "rbind",
+    "noauto",
+    "user",
+    "nouser",
+    "owner",
+    "group",
+    "remount",
+    "suid",
+    "dev",
+];
+
+impl Mounted {
+    /// Returns the options that a mount does not have yet.
+    fn changed_options(
+        &self,
+        cx: &PlanCx<'_>,
+        have: Option<&shared::Entry>,
+        opts: &[String],
+    ) -> Result<Vec<String>, StateError> {
+        // What a step before this one mounts has the options that it was given.
+        let Some(have) = have.filter(|have| !have.opts.is_empty()) else { return Ok(vec![]) };
+        let active: Vec<String> = have.opts.iter().map(|opt| kilobytes(opt)).collect();
+        let mut changed = vec![];
+        for opt in opts {
+            let (key, value) = opt.split_once('=').unwrap_or((opt, ""));
+            let unseen = |word: &str| {
+                UNSEEN.contains(&word) || word.starts_with("x-") || self.extra_mount_invisible_keys.0.iter().any(|k| k == word)
+            };
+            let ignored = unseen(key)
+                || self.extra_mount_invisible_options.0.contains(opt)
+                || (self.fstype == "ramfs" && key == "size");
+            let wanted = match key {
+                "tcp" | "udp" => format!("proto={key}"),
+                "user" if self.fstype == "cifs" => format!("username={value}"),
+                "uid" => format!("uid={}", cx.host.user(value)?.map_or(value.to_owned(), |user| user.uid.to_string())),
+                "gid" => format!("gid={}", cx.host.group(value)?.map_or(value.to_owned(), |g| g.gid.to_string())),
+                _ => kilobytes(opt),
+            };
+            if !ignored && !active.contains(&wanted) {
+                changed.push(wanted);
+            }
+        }
+        changed.sort();
+        Ok(changed)
+    }
+
+    fn remount(&self, name: &str, changed: &[String], opts: &[String], plan: &mut Plan) {
+        let (list, all) = (changed.join(","), opts.join(","));
+        if matches!(self.fstype.as_str(), "nfs" | "cvfs") || self.fstype.starts_with("fuse") {
+            plan.push(Effect::Exec(Command::new(["umount", name])), vec![]);
+            let mount = Command::new(["mount", "-t", &self.fstype, "-o", &all, &self.device, name]);
+            plan.push(Effect::Exec(mount), vec![]);
+            plan.changes.insert("umount", format!("Forced unmount and mount because options ({list}) changed"));
+        } else {
+            let all = format!("{all},remount");
+            let mount = Command::new(["mount", "-t", &self.fstype, "-o", &all, &self.device, name]);
+            plan.push(Effect::Exec(mount), vec![]);
+            plan.changes.insert("umount", format!("Forced remount because options ({list}) changed"));
+        }
+        // The kernel need not show each option that it was given.
+        plan.repeats = true;
+    }
+}
+
+/// Writes a size in kilobytes, as the kernel shows it.
+fn kilobytes(opt: &str) -> String {
+    let size = || -> Option<u64> {
+        let text = opt.strip_prefix("size=")?;
+        let number: u64 = text.get(..text.len().checked_sub(1)?)?.parse().ok()?;
+        match text.as_bytes().last()? {
+            b'k' => Some(number),
+            b'm' => Some(number << 10),
+            b'g' => Some(number << 20),
+            _ => None,
+        }
+    };
+    size().map_or_else(|| opt.to_owned(), |size| format!("size={size}k"))
 }
 
 fn make_folders(cx: &PlanCx<'_>, path: &str, plan: &mut Plan) {

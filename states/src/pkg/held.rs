@@ -28,12 +28,7 @@ impl State for Held {
     }
 
     fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan, StateError> {
-        let packages = shared::provider(cx)?;
         let names = shared::names(&self.name, self.pkgs.as_ref())?;
-        let have = shared::installed(cx, &names)?;
-        let list = names.join(", ");
-        let mut plan = Plan::unchanged(format!("Package {list} is already held"));
-        shared::plan_hold(packages, &have, &names, true, &mut plan)?;
-        Ok(plan.says(format!("Package {list} is set to be held."), format!("Package {list} is now being held.")))
+        shared::plan_holds(cx, &names, true)
     }
 }

@@ -107,11 +107,17 @@ impl State for Installed {
             return Ok(Settled::as_planned(plan));
         }
         let wanted = self.asked()?;
-        let (mut modified, mut present, mut failed) = (vec![], vec![], vec![]);
+        let (mut modified, mut present, mut failed, mut again) = (vec![], vec![], vec![], vec![]);
         for want in &wanted {
             let good = self.is_satisfied(cx, packages, &after, want);
             let target = plan.changes.contains(&want.name);
             match (good, target) {
+                (true, true) if self.reinstall && changes.get_value(&Value::str(&want.name)).is_none() => {
+                    again.push(format!("Package {} was reinstalled.", want.show()));
+                }
+                (true, true) if want.version.as_deref() == Some("latest") => {
+                    modified.push(format!("{}={}", want.name, after.version(&want.name).unwrap_or_default()));
+                }
                 (true, true) => modified.push(want.show()),
                 (true, false) => present.push(want.show()),
                 (false, _) => failed.push(want.show()),
@@ -144,6 +150,7 @@ impl State for Installed {
                 "1 targeted package was installed/updated.".into()
             });
         }
+        lines.append(&mut again);
         if !present.is_empty() {
             lines.push(if present.len() <= 20 {
                 format!("The following packages were already installed: {}", present.join(", "))
@@ -221,23 +228,30 @@ impl Installed {
             targets.retain(|want| have.versions.contains_key(&want.name));
         }
         if targets.is_empty() {
-            // Salt: a run says so only of a list, a dry run of one package too.
-            let pinned = if cx.test {
-                wanted.iter().any(|want| want.version.is_some())
-            } else {
-                self.version.is_some() && self.pkgs.is_some()
-            };
+            let pinned = wanted.iter().any(|want| want.version.is_some());
             let more = if pinned { " and are at the desired version" } else { "" };
             let mut plan = Plan::unchanged(format!("All specified packages are already installed{more}"));
             if let Some(held) = self.hold {
                 shared::plan_hold(packages, &have, &names, held, &mut plan)?;
-                let word = if held { "held" } else { "unheld" };
-                let list = names.join(", ");
+                let lines = |changed: &str, verb: &str| {
+                    let turns = |name: &&String| have.held.contains(*name) != held;
+                    names.iter().fold("All specified packages are already installed.".to_owned(), |all, name| {
+                        let line = match (turns(&name), held) {
+                            (true, _) => changed.replace("NAME", name),
+                            (false, true) => format!("Package {name} is already set to be held."),
+                            (false, false) => format!("Package {name} is already set not to be held."),
+                        };
+                        all + "\n" + &line.replace("VERB", verb)
+                    })
+                };
                 plan.memo = have.to_value();
-                return Ok(plan.says(
-                    format!("Package {list} is set to be {word}."),
-                    format!("Package {list} is now being {word}."),
-                ));
+                if plan.is_empty() {
+                    plan.unchanged = lines("", "");
+                }
+                let did = if held { "Package NAME is now being held." } else { "Package NAME is no longer being held." };
+                let would = lines("Package NAME is set to be VERB.", if held { "held" } else { "unheld" });
+                let did = lines(did, "");
+                return Ok(plan.says(would, did));
             }
             return Ok(plan);
         }

@@ -88,9 +88,17 @@ impl State for Latest {
         let mut list: Vec<&str> = targets.iter().map(|(name, _)| name.as_str()).collect();
         list.sort_unstable();
         let list = list.join(", ");
+        let mut rest: Vec<&str> = names.iter().map(String::as_str).collect();
+        rest.retain(|name| !targets.iter().any(|(target, _)| target == name));
+        rest.sort_unstable();
+        let rest = match rest.len() {
+            0 => String::new(),
+            1..=10 => format!(" The following packages were already up-to-date: {}", rest.join(", ")),
+            n => format!(" {n} packages were already up-to-date "),
+        };
         let mut plan = Plan::default().says(
             format!("The following packages would be installed/upgraded: {list}"),
-            format!("The following packages were successfully installed/upgraded: {list}"),
+            format!("The following packages were successfully installed/upgraded: {list}{rest}"),
         );
         let mut predicts = vec![Prediction::Opaque];
         for (name, new) in &targets {

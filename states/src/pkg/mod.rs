@@ -47,7 +47,7 @@ pub fn needs_refresh(cx: &PlanCx<'_>, packages: &dyn Packages, refresh: Option<b
 }
 
 fn age_of_lists(look: &dyn Look, packages: &dyn Packages) -> Option<i128> {
-    let meta = look.stat(packages.lists().as_ref()).ok().flatten()?;
+    let meta = look.stat(packages.lists().as_ref()).ok().flatten().filter(|_| packages.has_lists(look))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_nanos() as i128;
     Some((now - meta.mtime) / 1_000_000_000)
 }
@@ -101,12 +101,11 @@ pub fn plan_removal(cx: &PlanCx<'_>, wanted: &[Wanted], purge: bool) -> Result<P
     targets.sort();
     targets.dedup();
     if targets.is_empty() {
-        if cx.test {
-            // Salt: a dry run says it in other words than a run.
-            return Ok(Plan::unchanged("All specified packages are already absent"));
-        }
-        let partly = if purge { " or partially installed" } else { "" };
-        return Ok(Plan::unchanged(format!("None of the targeted packages are installed{partly}")));
+        let versions = if wanted.iter().any(|w| w.version.is_some()) { " (matching specified versions)" } else { "" };
+        return Ok(Plan::unchanged(match purge {
+            true => "None of the targeted packages are installed or partially installed".into(),
+            false => format!("All specified packages{versions} are already absent"),
+        }));
     }
     let mut rest: Vec<&str> = names.iter().filter(|name| !targets.contains(name)).map(String::as_str).collect();
     rest.sort_unstable();
@@ -120,7 +119,8 @@ pub fn plan_removal(cx: &PlanCx<'_>, wanted: &[Wanted], purge: bool) -> Result<P
     };
     let mut plan = Plan::default().says(would, did);
     for name in &targets {
-        plan.changes.insert(name.as_str(), change(&have.version(name).unwrap_or_default(), ""));
+        let old = have.version(name).or_else(|| have.residual.get(name).cloned()).unwrap_or_default();
+        plan.changes.insert(name.as_str(), change(&old, ""));
     }
     let predicts: Vec<_> = targets
         .iter()
@@ -217,6 +217,21 @@ pub fn plan_hold(
         }
     }
     Ok(())
+}
+
+/// Plans what `pkg.held` and `pkg.unheld` are: each package held back, or let go.
+pub fn plan_holds(cx: &PlanCx<'_>, names: &[String], held: bool) -> Result<Plan, StateError> {
+    let have = installed(cx, names)?;
+    let turn: Vec<String> = names.iter().filter(|name| have.held.contains(*name) != held).cloned().collect();
+    let mut plan = Plan::unchanged("No changes made");
+    plan_hold(provider(cx)?, &have, &turn, held, &mut plan)?;
+    let (would, did) = if held { ("held", "now being held") } else { ("unheld", "no longer being held.") };
+    let lines = |line: &dyn Fn(&String) -> String| turn.iter().map(line).collect::<Vec<_>>().join("\n");
+    let (would, did) = (
+        lines(&|name| format!("The following package would be {would}: {name}")),
+        lines(&|name| format!("Package {name} is {did}")),
+    );
+    Ok(plan.says(would, did))
 }
 
 /// Returns the names of a plain list or of the one name.

@@ -17,6 +17,9 @@ pub struct Unheld {
     pub name: String,
     /// Packages.
     pub pkgs: Option<OneOrMany<Value>>,
+    /// Let go all that are held.
+    #[serde(default)]
+    pub all: bool,
 }
 
 impl State for Unheld {
@@ -28,12 +31,14 @@ impl State for Unheld {
     }
 
     fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan, StateError> {
-        let packages = shared::provider(cx)?;
-        let names = shared::names(&self.name, self.pkgs.as_ref())?;
-        let have = shared::installed(cx, &names)?;
-        let list = names.join(", ");
-        let mut plan = Plan::unchanged(format!("Package {list} is already unheld"));
-        shared::plan_hold(packages, &have, &names, false, &mut plan)?;
-        Ok(plan.says(format!("Package {list} is set to be unheld."), format!("Package {list} is now being unheld.")))
+        let mut names = match self.all {
+            true => vec![],
+            false => shared::names(&self.name, self.pkgs.as_ref())?,
+        };
+        if self.all {
+            names.extend(shared::installed(cx, &[])?.held.iter().cloned());
+            names.sort();
+        }
+        shared::plan_holds(cx, &names, false)
     }
 }

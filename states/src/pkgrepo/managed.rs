@@ -62,7 +62,7 @@ pub struct Managed {
     /// Accepted for Salt's sake: one line stands for it.
     pub consolidate: Option<Value>,
     /// Text beside the line.
-    pub comments: Option<Value>,
+    pub comments: Option<OneOrMany<Value>>,
 }
 
 fn yes() -> bool {
@@ -173,6 +173,9 @@ impl Managed {
             add_option(&mut want, "signed-by", file);
         }
         want.disabled = self.off();
+        if let Some(comments) = &self.comments {
+            want.comment = comments.0.iter().map(python::str).collect::<Vec<_>>().join(" ");
+        }
         self.keys(cx, &want, &mut plan)?;
         let default = "/etc/apt/sources.list".to_owned();
         let path = self.file.clone().unwrap_or_else(|| {
@@ -192,8 +195,8 @@ impl Managed {
             for text in have.lines() {
                 match Line::parse(text).filter(|found| found.same_place(&want)) {
                     Some(_) if std::mem::replace(&mut done, true) => {}
-                    Some(found) if found == want => out += &format!("{text}\n"),
-                    Some(_) => out += &format!("{line}\n"),
+                    Some(found) if found == want.beside(&found) => out += &format!("{text}\n"),
+                    Some(found) => out += &format!("{}\n", want.beside(&found).write()),
                     None => out += &format!("{text}\n"),
                 }
             }

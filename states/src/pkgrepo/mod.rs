@@ -12,6 +12,8 @@ pub struct Line {
     pub uri: String,
     pub dist: String,
     pub comps: Vec<String>,
+    /// What stands behind a `#` at the line's end.
+    pub comment: String,
 }
 
 impl Line {
@@ -31,6 +33,7 @@ impl Line {
             Some(inside) => inside.split_once(']')?,
             None => ("", rest),
         };
+        let (rest, comment) = rest.split_once('#').unwrap_or((rest, ""));
         let mut words = rest.split_whitespace().map(str::to_owned);
         let options = options.split_whitespace().collect::<Vec<_>>().join(" ");
         Some(Self {
@@ -40,6 +43,7 @@ impl Line {
             uri: words.next()?,
             dist: words.next()?,
             comps: words.collect(),
+            comment: comment.trim().to_owned(),
         })
     }
 
@@ -54,7 +58,16 @@ impl Line {
         for comp in &self.comps {
             text += &format!(" {comp}");
         }
+        if !self.comment.is_empty() {
+            text += &format!("  #{}", self.comment);
+        }
         text
+    }
+
+    /// Takes over what stands behind another line, unless it has its own.
+    pub fn beside(&self, other: &Self) -> Self {
+        let own = !self.comment.is_empty();
+        Self { comment: if own { self.comment.clone() } else { other.comment.clone() }, ..self.clone() }
     }
 
     /// Tells whether both name the same place, whatever their options and components.
@@ -163,6 +176,7 @@ mod tests {
             "deb http://deb.debian.org/debian bookworm main contrib",
             "deb-src [arch=amd64 signed-by=/etc/apt/keyrings/x.asc] https://x.org/apt stable main",
             "# deb https://x.org/ ./",
+            "deb https://x.org/ stable main  #why",
         ] {
             assert_eq!(Line::parse(text).expect("a source").write(), text);
         }

@@ -316,8 +316,9 @@ fn git_config(call: &Call, cwd: usize) -> Command {
 /// Returns `git config` for a repository's settings, or for those of a user.
 pub fn configuring(cwd: Option<&str>, global: bool, user: Option<&str>) -> Command {
     let mut command = Command::new(["git", "config"]).env("LC_ALL", "C");
-    if global {
-        command.argv.push("--global".into());
+    // A repository's own settings: not those that the user's shine through with.
+    if global || cwd.is_some() {
+        command.argv.push(if global { "--global" } else { "--local" }.into());
     }
     command.cwd = cwd.map(Into::into);
     command.runas = user.map(str::to_owned);

@@ -97,6 +97,15 @@ pub fn setting(look: &dyn Look, locale: &str, debian: bool) -> HostResult<Effect
     Ok(Effect::WriteFile { path: file.into(), content, attrs: Attrs::default(), backup: None })
 }
 
+/// Tells whether the machine has the source of a locale, where it says so.
+pub fn is_supported(look: &dyn Look, name: &str) -> HostResult<bool> {
+    // `de_DE.utf8` is `de_DE.UTF-8`.
+    let plain = |text: &str| text.to_lowercase().replace('-', "");
+    let Some(text) = ask::text(look, "/usr/share/i18n/SUPPORTED")? else { return Ok(true) };
+    let name = plain(name.split_whitespace().next().unwrap_or_default());
+    Ok(text.lines().filter_map(|line| line.split_whitespace().next()).any(|known| plain(known) == name))
+}
+
 /// Returns the effects that generate a locale: its line of `/etc/locale.gen` and `locale-gen`, or `localedef`.
 pub fn generating(look: &dyn Look, locale: &str) -> Result<Vec<Effect>, ExecError> {
     let (language, charset) = locale.split_once('.').unwrap_or((locale, "UTF-8"));

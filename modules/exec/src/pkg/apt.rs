@@ -216,6 +216,12 @@ impl Packages for Apt {
         "/var/lib/apt/lists/partial"
     }
 
+    fn has_lists(&self, look: &dyn Look) -> bool {
+        // Compressed lists have an ending of their own.
+        look.list("/var/lib/apt/lists".as_ref())
+            .is_ok_and(|names| names.iter().any(|name| name.contains("_Packages") || name.contains("_Release")))
+    }
+
     fn upgrade(&self, options: &Options, dist: bool) -> Vec<Command> {
         let mut command = apt_get(options);
         command.argv.push(if dist { "dist-upgrade" } else { "upgrade" }.into());

@@ -81,6 +81,10 @@ pub trait Packages: Sync {
     fn refresh(&self) -> Command;
     /// Returns the file whose age is the age of the lists.
     fn lists(&self) -> &'static str;
+    /// Tells whether there are lists at all: an image may have been made without them a minute ago.
+    fn has_lists(&self, _: &dyn Look) -> bool {
+        true
+    }
     /// Returns what upgrades everything.
     fn upgrade(&self, options: &Options, dist: bool) -> Vec<Command>;
     /// Returns what an upgrade of everything would bring.
