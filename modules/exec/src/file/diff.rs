@@ -21,12 +21,12 @@ pub fn is_binary(bytes: &[u8]) -> bool {
 
 /// Returns Python's `''.join(difflib.unified_diff(old, new))` of lines that keep their ends.
 pub fn unified(old: &str, new: &str) -> String {
-    render(&super::lines(old), &super::lines(new), "")
+    render(&super::lines(old), &super::lines(new), "", 3)
 }
 
 /// Returns Python's `'\n'.join(difflib.unified_diff(old, new))` of lines without ends, as `file.append` shows it.
 pub fn spaced(old: &[&str], new: &[&str]) -> String {
-    render(old, new, "\n").trim_end_matches('\n').to_owned()
+    render(old, new, "\n", 3).trim_end_matches('\n').to_owned()
 }
 
 /// Returns the difference of two contents, or the words that stand for it.
@@ -40,13 +40,18 @@ pub fn of_bytes(old: &[u8], new: &[u8]) -> String {
     }
 }
 
-fn render(old: &[&str], new: &[&str], joint: &str) -> String {
+/// Returns the difference without lines of context, as `augeas.change` shows it.
+pub fn bare(old: &str, new: &str) -> String {
+    render(&super::lines(old), &super::lines(new), "", 0)
+}
+
+fn render(old: &[&str], new: &[&str], joint: &str, context: usize) -> String {
     if old == new {
         return String::new();
     }
     let diff = TextDiff::from_slices(old, new);
     let mut out = format!("--- \n{joint}+++ \n{joint}");
-    for group in diff.grouped_ops(3) {
+    for group in diff.grouped_ops(context) {
         let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
         let a = range(first.old_range().start, last.old_range().end);
         let b = range(first.new_range().start, last.new_range().end);
