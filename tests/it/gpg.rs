@@ -87,6 +87,20 @@ fn encrypted_values_become_what_they_say() {
     tree.file("pillar/secrets.sls", &format!("#!json|gpg\n{json}\n"));
     assert_eq!(local(&["--show-secrets", "pillar.get", "one", "--out=json"]).expect(0).json()["local"], SECRET);
 
+    // On the command line, and in the keys that `decrypt_pillar` names.
+    let over = format!("pillar={}", serde_json::json!({"two": {"three": ours.replace("  ", "")}}));
+    let said = local(&["pillar.get", "two:three", &over, "pillar_enc=gpg", "--out=json"]).expect(0);
+    assert_eq!(said.json()["local"], SECRET);
+    let said = local(&["pillar.get", "two:three", &over, "pillar_enc=nacl"]);
+    assert!(said.code != 0 && said.out.contains("not a valid decryption renderer"), "{}{}", said.out, said.err);
+    let minion = std::fs::read_to_string(tree.path().join("etc/minion")).expect("a configuration");
+    tree.file("etc/minion", &format!("{minion}decrypt_pillar: ['two:three', {{'four': gpg}}, nothing]\n"));
+    let json = serde_json::json!({"two": {"three": ours.replace("  ", "")}, "four": [ours.replace("  ", "")]});
+    tree.file("pillar/secrets.sls", &format!("#!json\n{json}\n"));
+    let said = local(&["pillar.items", "--out=json"]).expect(0);
+    assert_eq!(said.json()["local"], serde_json::json!({"two": {"three": SECRET}, "four": [SECRET]}));
+    tree.file("etc/minion", &minion);
+
     // A message for somebody else: the place is told, the state is not compiled, nothing is written.
     let theirs = encrypted(&others, "somebody", SECRET);
     tree.file("pillar/secrets.sls", &format!("#!yaml|gpg\nfine: 1\none: |\n{theirs}"));

@@ -10,6 +10,8 @@ mod fleet;
 mod gpg;
 mod mistakes;
 mod pillar;
+mod pillar_git;
+mod pillar_sql;
 mod postgres;
 mod projects;
 mod push;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// A server of its own: socket, port and data in the folder.
-struct Server {
+pub struct Server {
     programs: PathBuf,
     folder: PathBuf,
 }
@@ -17,7 +17,12 @@ fn as_postgres(program: &Path, args: &[&str]) -> Output {
 }
 
 impl Server {
-    fn start(folder: PathBuf) -> Option<Self> {
+    pub fn start(folder: PathBuf) -> Option<Self> {
+        Self::start_with(folder, "-c listen_addresses=", |_| {})
+    }
+
+    /// Starts one with further options; `prepare` gets the folder of the data.
+    pub fn start_with(folder: PathBuf, options: &str, prepare: impl Fn(&Path)) -> Option<Self> {
         let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
         let programs = versions.map(|entry| entry.path().join("bin")).find(|path| path.join("initdb").exists())?;
         if !is_root() {
@@ -32,7 +37,8 @@ impl Server {
         let (data, socket) = (server.at("data"), server.at(""));
         let made = as_postgres(&server.programs.join("initdb"), &["-D", &data, "-A", "trust"]);
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let options = format!("-k {socket} -p 5599 -c listen_addresses=");
+        prepare(Path::new(&data));
+        let options = format!("-k {socket} -p 5599 {options}");
         let log = server.at("log");
         let started = Command::new("setpriv")
             .args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"])
@@ -50,7 +56,7 @@ impl Server {
         self.folder.join(name).display().to_string()
     }
 
-    fn ask(&self, database: &str, sql: &str) -> String {
+    pub fn ask(&self, database: &str, sql: &str) -> String {
         let args = ["-h", &self.at(""), "-p", "5599", "-d", database, "-Atc", sql];
         let output = as_postgres(Path::new("psql"), &args);
         String::from_utf8_lossy(&output.stdout).trim().to_owned()

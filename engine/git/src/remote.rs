@@ -351,7 +351,7 @@ fn stays_inside(target: &str, mut depth: usize) -> bool {
 
 /// The program that git reaches SSH remotes by. Host keys are those that the user's ssh knows; nobody is asked.
 fn ssh(remote: &Remote) -> String {
-    let mut words = vec!["ssh".to_owned()];
+    let mut words = vec![std::env::var("GIT_SSH_COMMAND").unwrap_or_else(|_| "ssh".into())];
     if let Some(key) = &remote.private_key {
         words.extend(["-o", "IdentitiesOnly=yes", "-i"].map(str::to_owned));
         words.push(format!("'{}'", key.display().to_string().replace('\'', r"'\''")));

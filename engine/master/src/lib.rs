@@ -4,6 +4,7 @@
 mod aftermath;
 mod caller;
 pub mod config;
+mod decrypt_pillar;
 mod diagnose;
 mod fileserver;
 mod fleet;

@@ -195,7 +195,9 @@ impl Session {
             callers,
             explain,
         };
-        corpus_pillar::compile_pillar(&request, &renderer)
+        let mut result = corpus_pillar::compile_pillar(&request, &renderer);
+        crate::decrypt_pillar::settle(&mut result, &self.corpus);
+        result
     }
 }
 

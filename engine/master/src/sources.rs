@@ -37,11 +37,15 @@ fn make(
     let own = || match entry.name.as_str() {
         "git" => git_pillar::make(entry, &config.opts, &config.cache_dir, decrypt.clone()),
         name => {
-            let known: Vec<&str> = sources::NAMES.iter().chain(NAMES).copied().collect();
-            Err(sources::refusal(name, &known))
+            let elsewhere = [corpus_pillar_sql::NAMES, corpus_ldap::NAMES, corpus_pillar_http::NAMES, NAMES].concat();
+            Err(sources::refusal(name, &[sources::NAMES, &elsewhere].concat()))
         }
     };
-    Some(sources::make(entry).unwrap_or_else(own))
+    let made = sources::make(entry)
+        .or_else(|| corpus_pillar_sql::make(entry))
+        .or_else(|| corpus_ldap::make(entry))
+        .or_else(|| corpus_pillar_http::make(entry));
+    Some(made.unwrap_or_else(own))
 }
 
 /// The sources that are made here and in the crates of their clients.

@@ -13,6 +13,13 @@ pub trait Decrypt: Send + Sync {
 const BEGIN: &str = "-----BEGIN PGP MESSAGE-----";
 const END: &str = "-----END PGP MESSAGE-----";
 
+/// Decrypts every message in a value.
+pub fn decrypt_value(value: &Value, by: &dyn Decrypt) -> Result<Value, String> {
+    let mut node = Node::from_value(value, Pos::default());
+    decrypt(&mut node, by).map_err(|(_, why)| why)?;
+    Ok(node.to_value())
+}
+
 /// Decrypts every message in the values of the data; the error has the place of the value.
 pub(crate) fn decrypt(node: &mut Node, by: &dyn Decrypt) -> Result<(), (Pos, String)> {
     match &mut node.kind {

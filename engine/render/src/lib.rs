@@ -26,7 +26,7 @@ mod unclosed;
 mod value;
 pub mod yaml;
 
-pub use decrypt::Decrypt;
+pub use decrypt::{Decrypt, decrypt_value};
 pub use engine::{Engine, RenderCx};
 pub use files::FileRoots;
 pub use pipe::RenderedSls;

@@ -4,7 +4,6 @@
 mod postgres;
 mod shape;
 mod sqlite;
-mod tls;
 
 use corpus_core::{Diagnostic, Map, Node, Pos, Value, python};
 use corpus_pillar::arguments::{Arguments, Entry};

@@ -1,14 +1,15 @@
 //! PostgreSQL, and what speaks its language.
 
-use crate::tls::{Check, connector};
 use crate::{Database, Table};
 use corpus_core::{Diagnostic, Map, Value, python};
+use corpus_tls::{Check, Options};
 use postgres::config::SslMode;
 use postgres::types::{Format, FromSql, IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
 use postgres::{Client, Config, NoTls, Row};
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// Connections that are not at work, with the setting they were made by.
 #[derive(Default)]
@@ -51,12 +52,16 @@ impl Database for Postgres {
         let params: Vec<&(dyn ToSql + Sync)> = if placeholders { vec![&id] } else { vec![] };
         let mut statement = client.prepare(&text).map_err(wrong)?;
         let names: Vec<String> = statement.columns().iter().map(|column| column.name().to_owned()).collect();
+        let numbers: Vec<bool> = statement.columns().iter().map(|column| *column.type_() == Type::NUMERIC).collect();
         // What is not read here is asked for as text.
         if let Some(wrapped) = as_text(&text, statement.columns()) {
             statement = client.prepare(&wrapped).map_err(wrong)?;
         }
         let rows = client.query(&statement, &params).map_err(wrong)?;
-        let rows = rows.iter().map(|row| cells(row, &names)).collect::<Result<_, _>>()?;
+        let mut rows = rows.iter().map(|row| cells(row, &names)).collect::<Result<Vec<_>, _>>()?;
+        for cell in rows.iter_mut().flat_map(|row| row.iter_mut().zip(&numbers)).filter_map(|(c, n)| n.then_some(c)) {
+            *cell = number(cell);
+        }
         Ok((names, rows))
     }
 
@@ -119,7 +124,12 @@ fn connect(setting: &Map, left: Duration) -> Result<Client, Diagnostic> {
     let made = if mode == SslMode::Disable || host.starts_with('/') {
         config.ssl_mode(SslMode::Disable).connect(NoTls)
     } else {
-        config.connect(connector(check, roots.as_deref())?)
+        let options = Options { check, authorities: roots.map(Into::into), identity: None };
+        let tls = corpus_tls::client(&options).map_err(|error| {
+            Diagnostic::error(format!("TLS: {error}"))
+                .hint("`postgres: sslrootcert` names a file of authorities in PEM")
+        })?;
+        config.connect(MakeRustlsConnect::new(tls))
     };
     made.map_err(|error| fail(setting, &error))
 }
@@ -210,15 +220,9 @@ fn is_read(ty: &Type) -> bool {
         Type::INT8_ARRAY,
         Type::BOOL_ARRAY,
         Type::FLOAT8_ARRAY,
-        Type::NUMERIC,
     ]
     .contains(ty)
-        && *ty != Type::NUMERIC
-        || is_text(ty)
-}
-
-fn is_text(ty: &Type) -> bool {
-    <&str as FromSql>::accepts(ty)
+        || <&str as FromSql>::accepts(ty)
 }
 
 /// Wraps a query so that the columns of other types come as text.
@@ -227,16 +231,19 @@ fn as_text(query: &str, columns: &[postgres::Column]) -> Option<String> {
         return None;
     }
     let names: Vec<String> = (0..columns.len()).map(|i| format!("c{i}")).collect();
-    let cast = |(column, name): (&postgres::Column, &String)| match column.type_() {
-        ty if is_read(ty) => name.clone(),
-        // A number of any size; Python's Decimal becomes a float where it has a fraction.
-        ty if *ty == Type::NUMERIC => {
-            format!("CASE WHEN {name} = trunc({name}) THEN trunc({name})::text ELSE ({name}::float8)::text END")
-        }
-        _ => format!("{name}::text"),
+    let cast = |(column, name): (&postgres::Column, &String)| match is_read(column.type_()) {
+        true => name.clone(),
+        false => format!("{name}::text"),
     };
     let chosen: Vec<String> = columns.iter().zip(&names).map(cast).collect();
     Some(format!("SELECT {} FROM ({query}) AS q({})", chosen.join(", "), names.join(", ")))
+}
+
+/// A number of any size, as text, becomes one of ours where there is one.
+fn number(cell: &Value) -> Value {
+    let Some(text) = cell.as_str() else { return cell.clone() };
+    let whole = text.parse().map(Value::Int).ok();
+    whole.or_else(|| text.parse::<f64>().ok().filter(|x| x.is_finite()).map(Value::Float)).unwrap_or(cell.clone())
 }
 
 fn cells(row: &Row, names: &[String]) -> Result<Vec<Value>, Diagnostic> {

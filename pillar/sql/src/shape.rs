@@ -267,3 +267,51 @@ fn document(value: &Value) -> Result<Map, Diagnostic> {
         other => Err(wrong(other.type_name())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value as Json;
+
+    fn value(json: &Json) -> Value {
+        serde_json::from_value(json.clone()).unwrap()
+    }
+
+    /// Recorded from Salt 3008.3's `sql_base` over tables in memory.
+    #[test]
+    fn gives_what_salt_gives() {
+        let cases: Json = serde_json::from_str(include_str!("../tests/shapes.json")).unwrap();
+        let mut wrong = Vec::new();
+        for case in cases.as_array().unwrap() {
+            let (pos, named) = match value(&case["entry"]) {
+                Value::List(items) => (items.to_vec(), Map::new()),
+                Value::Map(map) => (vec![], Arc::unwrap_or_clone(map)),
+                _ => (vec![], Map::new()),
+            };
+            let mut shape = Shape::new();
+            for query in queries(&pos, &named).unwrap() {
+                let table = &case["tables"][&query.text];
+                let names: Vec<String> = serde_json::from_value(table[0].clone()).unwrap();
+                let rows: Vec<Vec<Value>> = serde_json::from_value(table[1].clone()).unwrap();
+                shape.take(&query, &names, &rows).unwrap();
+            }
+            let (ours, salt) = (serde_json::to_string(&shape.done()).unwrap(), case["pillar"].to_string());
+            if ours != salt {
+                wrong.push(format!("{}\n  salt {salt}\n  ours {ours}", case["name"]));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        let query = |json: Json| queries(&[value(&json)], &Map::new()).unwrap_err();
+        assert!(query(serde_json::json!({"query": "q", "dept": 1})).hints[0].contains("did you mean `depth`?"));
+        assert!(query(serde_json::json!({"query": "q", "with_lists": "a"})).message.contains("column numbers"));
+        assert!(query(serde_json::json!({"query": "q", "depth": "x"})).message.contains("must be a number"));
+        let documents = Query { as_json: true, ..queries(&["q".into()], &Map::new()).unwrap().remove(0) };
+        let mut shape = Shape::new();
+        let why = shape.take(&documents, &["a".into()], &[vec!["[1]".into()]]).unwrap_err();
+        assert!(why.message.contains("must decode to a dict, got list"), "{}", why.message);
+    }
+}

@@ -87,7 +87,7 @@ fn function(error: &ExecError) -> Failure {
 
 /// Works out a minion's data for a call, with its `pillar=`, `saltenv=` and `pillarenv=`.
 fn call_data(session: &Arc<Session>, call: &Call) -> Result<Arc<Data>, Failure> {
-    let over = state::pillar_argument(call)?;
+    let over = state::pillar_argument(call, session)?;
     let saltenv = saltenv(session, call);
     match session.data(&saltenv, pillarenv(session, call).as_deref(), &over) {
         Ok(data) => Ok(Arc::new(data)),

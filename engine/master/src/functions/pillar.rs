@@ -64,7 +64,8 @@ pub const FNS: &[MasterDef] = &[
 ];
 
 fn items(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecError> {
-    let over = call.kwargs.get("pillar").and_then(Value::as_map).cloned();
+    let over = call.kwargs.contains("pillar").then(|| super::state::pillar_argument(call, session));
+    let over = over.transpose().map_err(|why| ExecError::failed(why.message))?;
     // Inside a template the pillar is being read already: answer from it, as Salt's in-memory one.
     let pillar = match over {
         Some(over) => Value::map(session.pillar(data, call.kwargs.str("pillarenv"), &over).pillar),

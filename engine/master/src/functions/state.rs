@@ -128,7 +128,7 @@ fn not_in_templates(call: &Call, _: &Arc<Session>, _: &Arc<Data>) -> Result<Valu
 
 /// Runs states on one minion.
 pub fn run(session: &Arc<Session>, call: &Call, events: &(dyn Fn(Event) + Sync)) -> Outcome {
-    let over = match pillar_argument(call) {
+    let over = match pillar_argument(call, session) {
         Ok(over) => over,
         Err(failure) => return Outcome::Failed(failure),
     };
@@ -176,13 +176,22 @@ fn runner(session: &Session, call: &Call) -> Option<String> {
 }
 
 /// Returns what `pillar=` lays over the pillar.
-pub fn pillar_argument(call: &Call) -> Result<Map, Failure> {
-    match call.kwargs.get("pillar") {
-        None | Some(Value::Null) => Ok(Map::new()),
-        Some(Value::Map(over)) => Ok((**over).clone()),
-        Some(other) => {
+pub fn pillar_argument(call: &Call, session: &Session) -> Result<Map, Failure> {
+    let fail = |message: String| Failure::new(Kind::Function, message);
+    let enc = call.kwargs.get("pillar_enc").filter(|enc| !enc.is_null()).map(python::str);
+    match (call.kwargs.get("pillar"), enc) {
+        (None | Some(Value::Null), _) => Ok(Map::new()),
+        (Some(value), Some(enc)) => match crate::decrypt_pillar::decrypt(value, &enc, &session.corpus).map_err(fail)? {
+            Value::Map(over) => Ok((*over).clone()),
+            other => Err(fail(format!(
+                "Pillar data must be a dictionary, and what was decrypted is a {}",
+                other.type_name()
+            ))),
+        },
+        (Some(Value::Map(over)), None) => Ok((**over).clone()),
+        (Some(other), None) => {
             let message = "Pillar data must be formatted as a dictionary, unless pillar_enc is specified.";
-            Err(Failure::new(Kind::Function, message)
+            Err(fail(message.into())
                 .hint(format!("this is a {}; write pillar='{{\"key\": \"value\"}}'", other.type_name())))
         }
     }

@@ -1,6 +1,7 @@
 //! The sources that need no more than files and programs of the master, by the names of Salt's `ext_pillar` modules.
 
 mod cmd;
+mod corpus_db;
 mod file_tree;
 mod nodegroups;
 mod plain;
@@ -25,13 +26,15 @@ pub fn make(entry: &Entry) -> Option<Result<Arc<dyn PillarSource>, Diagnostic>> 
         "file_tree" => file_tree::make(args, identity),
         "nodegroups" => nodegroups::make(args),
         "stack" => stack::make(args, identity),
+        "corpus_db" => corpus_db::make(args),
         "saltclass" => saltclass::make(args, identity),
         _ => return None,
     })
 }
 
 /// The names of [`make`].
-pub const NAMES: &[&str] = &["cmd_yaml", "cmd_json", "cmd_yamlex", "file_tree", "nodegroups", "stack", "saltclass"];
+pub const NAMES: &[&str] =
+    &["cmd_yaml", "cmd_json", "cmd_yamlex", "file_tree", "nodegroups", "stack", "saltclass", "corpus_db"];
 
 /// Says why a source is not there and what to do; `known` are the names that there are.
 pub fn refusal(name: &str, known: &[&str]) -> Diagnostic {

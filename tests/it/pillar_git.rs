@@ -1,0 +1,189 @@
+//! The pillar source `git` over a real SSH, with a real sshd and real repositories.
+
+use crate::support::{Said, Tree};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// An sshd of our own, gone with the value.
+struct Sshd {
+    port: u16,
+    child: Child,
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn run(program: &str, words: &[&str]) {
+    let output = Command::new(program).args(words).output().expect("it starts");
+    assert!(output.status.success(), "{program} {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn text(path: PathBuf) -> String {
+    path.display().to_string()
+}
+
+impl Sshd {
+    fn start(dir: &Path) -> Option<Self> {
+        let program = ["/usr/sbin/sshd", "/usr/bin/sshd"].into_iter().find(|path| Path::new(path).exists())?;
+        let at = |name: &str| text(dir.join(name));
+        std::fs::create_dir_all(dir).expect("a folder");
+        for name in ["host", "key", "other"] {
+            run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &at(name)]);
+        }
+        run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "sesame", "-f", &at("locked")]);
+        let read = |name: &str| std::fs::read_to_string(at(name)).expect("a key");
+        std::fs::write(at("authorized"), read("key.pub") + &read("locked.pub")).expect("a file");
+        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+        let known = format!("[127.0.0.1]:{port} {}", read("host.pub"));
+        std::fs::write(at("known"), known).expect("a file");
+        let config = format!(
+            "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nUsePAM no\n\
+             StrictModes no\nPasswordAuthentication no\nPermitRootLogin yes\n",
+            at("host"),
+            at("authorized")
+        );
+        std::fs::write(at("config"), config).expect("a file");
+        let _ = std::fs::create_dir_all("/run/sshd");
+        let child = Command::new(program).args(["-D", "-e", "-f", &at("config")]).stderr(Stdio::null()).spawn().ok()?;
+        let sshd = Self { port, child };
+        let since = Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if since.elapsed() > Duration::from_secs(10) {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Some(sshd)
+    }
+}
+
+/// A repository with branches.
+struct Repo(PathBuf);
+
+impl Repo {
+    fn new(path: PathBuf) -> Self {
+        std::fs::create_dir_all(&path).expect("a folder");
+        let repo = Self(path);
+        repo.git(&["init", "-q"]);
+        repo
+    }
+
+    fn git(&self, words: &[&str]) {
+        let mut all = vec!["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=master", "-C"];
+        let place = self.0.display().to_string();
+        all.push(&place);
+        all.extend(words);
+        run("git", &all);
+    }
+
+    fn commit(&self, files: &[(&str, &str)]) {
+        for (name, content) in files {
+            let path = self.0.join(name);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            std::fs::write(path, content).expect("a file");
+        }
+        self.git(&["add", "."]);
+        self.git(&["commit", "-qm", "x"]);
+    }
+}
+
+const TOP: &str = "{{ saltenv }}:\n  '*': [web]\n";
+
+#[test]
+fn pillar_comes_from_repositories_over_ssh() {
+    let tree = Tree::new();
+    let Some(sshd) = Sshd::start(&tree.path().join("ssh")) else {
+        println!("skipped: no sshd starts here");
+        return;
+    };
+    let main = Repo::new(tree.path().join("repos/main"));
+    main.commit(&[("sub/top.sls", TOP), ("sub/web.sls", "who: base\nport: 80\ninclude: [extra.more]\n")]);
+    main.git(&["checkout", "-qb", "dev"]);
+    main.commit(&[("sub/web.sls", "who: dev\n")]);
+    main.git(&["checkout", "-q", "master"]);
+    let extra = Repo::new(tree.path().join("repos/extra"));
+    extra.commit(&[("more.sls", "more: 1\n")]);
+    let url = |name: &str| format!("ssh://root@127.0.0.1:{}{}/repos/{name}", sshd.port, tree.path().display());
+    let configure = |interval: u32, key: &str, more: &str| {
+        let setting = format!(
+            "id: it\ncorpus_cachedir: $TREE/cache\ngit_pillar_privkey: $TREE/ssh/{key}\ngit_pillar_update_interval: {interval}\n\
+             {more}ext_pillar:\n  - git:\n    - __env__ {}:\n      - root: sub\n    - master {}:\n      - mountpoint: extra\n",
+            url("main"),
+            url("extra")
+        );
+        tree.file("etc/minion", &setting);
+    };
+    let known = format!("ssh -F none -o UserKnownHostsFile={}", text(tree.path().join("ssh/known")));
+    let ask = |words: &[&str]| {
+        let mut all = vec!["--local", "--out=json"];
+        all.extend(words);
+        Said::of(tree.corpus(&all).env("GIT_SSH_COMMAND", &known).output().expect("it starts"))
+    };
+
+    // The key of somebody else: an error that names the remote, and nothing to fall back to.
+    configure(0, "other", "");
+    let said = ask(&["pillar.items"]).expect(0);
+    let errors = said.json()["local"]["_errors"][0].as_str().expect("a text").to_owned();
+    assert!(
+        errors.contains("cannot be fetched, and was never before") && errors.contains("Permission denied"),
+        "{errors}"
+    );
+
+    configure(0, "key", "");
+    let said = ask(&["pillar.items"]).expect(0);
+    assert_eq!(said.json()["local"], serde_json::json!({"who": "base", "port": 80, "more": 1}), "{}", said.err);
+    let said = ask(&["pillar.items", "pillarenv=dev"]).expect(0);
+    assert_eq!(said.json()["local"]["who"], "dev");
+    let told = ask(&["pillar.explain", "more"]).expect(0).json()["local"]["from"][0].clone();
+    assert!(told.as_str().expect("a text").contains("/repos/main extra/more.sls:1:1"), "{told}");
+
+    // What is pushed is seen once the interval is over, and not before.
+    main.commit(&[("sub/web.sls", "who: base\nport: 81\n")]);
+    configure(3600, "key", "");
+    assert_eq!(ask(&["pillar.get", "port"]).expect(0).json()["local"], 80);
+    configure(0, "key", "");
+    assert_eq!(ask(&["pillar.get", "port"]).expect(0).json()["local"], 81);
+
+    // The remote goes away: its last tree serves, and the user is told.
+    drop(sshd);
+    let said = ask(&["pillar.get", "port"]).expect(0);
+    assert_eq!(said.json()["local"], 81);
+    assert!(said.err.contains("is away") && said.err.contains("repos/main"), "{}", said.err);
+}
+
+#[test]
+fn keys_with_a_passphrase_and_branches_that_are_not_there() {
+    let tree = Tree::new();
+    let Some(sshd) = Sshd::start(&tree.path().join("ssh")) else {
+        println!("skipped: no sshd starts here");
+        return;
+    };
+    let repo = Repo::new(tree.path().join("repos/main"));
+    repo.commit(&[("top.sls", "base:\n  '*': [a]\n"), ("a.sls", "a: 1\n")]);
+    let url = format!("ssh://root@127.0.0.1:{}{}/repos/main", sshd.port, tree.path().display());
+    let known = format!("ssh -F none -o UserKnownHostsFile={}", text(tree.path().join("ssh/known")));
+    let ask = |setting: &str| {
+        tree.file("etc/minion", &format!("id: it\ncorpus_cachedir: $TREE/cache\n{setting}"));
+        let mut command = tree.corpus(&["--local", "--out=json", "pillar.items"]);
+        Said::of(command.env("GIT_SSH_COMMAND", &known).output().expect("it starts"))
+    };
+    let with = |phrase: &str| {
+        format!(
+            "ext_pillar:\n  - git:\n    - master {url}:\n      - privkey: $TREE/ssh/locked\n      - passphrase: {phrase}\n"
+        )
+    };
+    let said = ask(&with("wrong-one")).expect(0);
+    assert!(said.out.contains("cannot be fetched"), "{}{}", said.out, said.err);
+    assert!(!said.out.contains("wrong-one") && !said.err.contains("wrong-one"));
+    assert_eq!(ask(&with("sesame")).expect(0).json()["local"]["a"], 1);
+    let said = ask(&format!("ext_pillar:\n  - git:\n    - mastr {url}:\n      - privkey: $TREE/ssh/key\n")).expect(0);
+    assert!(said.out.contains("has no branch or tag 'mastr'"), "{}{}", said.out, said.err);
+    assert!(said.err.contains("did you mean `master`?") && said.err.contains("etc/minion:4:5"), "{}", said.err);
+    let said = ask(&format!("ext_pillar:\n  - git:\n    - master {url}:\n      - rot: x\n")).expect(0);
+    assert!(said.out.contains("unknown setting 'rot'") && said.err.contains("did you mean `root`?"), "{}", said.err);
+}
