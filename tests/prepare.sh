@@ -15,6 +15,7 @@ compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || need+=(postgresql)
 command -v gpg >/dev/null || need+=(gpg gpg-agent)
 [ -x /usr/sbin/slapd ] || need+=(slapd)
 command -v openssl >/dev/null || need+=(openssl)
+command -v age >/dev/null || need+=(age)
 [ ${#need[@]} = 0 ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "prepare: installing ${need[*]}"

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 ///   corpus -G os:Debian pkg.version nginx    target by grain
 ///   corpus --local state.apply               this machine, no roster (like salt-call --local)
 ///   corpus sys.doc file.managed              documentation of a function
+///   corpus lint [TREE | SLS…]                find mistakes without a run
 #[derive(Parser, Debug)]
 #[command(name = "corpus", version, verbatim_doc_comment, disable_help_subcommand = true)]
 pub struct Args {
@@ -131,6 +132,7 @@ pub enum Format {
     Json,
     Jsonl,
     Yaml,
+    #[value(alias = "text")]
     Txt,
     /// The values alone, without the minions' names.
     #[value(name = "newline_values_only")]
@@ -175,7 +177,7 @@ pub fn split(words: &[String], known: &dyn Fn(&str) -> bool) -> Result<(Option<S
 }
 
 /// Reads arguments as Salt does: `key=value` by name, and each value as YAML where it is plainly data.
-fn arguments_of(words: &[String]) -> (Vec<Value>, Map) {
+pub fn arguments_of(words: &[String]) -> (Vec<Value>, Map) {
     let (mut args, mut kwargs) = (vec![], Map::new());
     for word in words {
         match word.split_once('=').filter(|(key, _)| is_name(key)) {

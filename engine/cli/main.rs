@@ -1,6 +1,7 @@
 //! `corpus`: the command line. Words to a target and a call, a call to answers, answers to paper.
 
 mod args;
+mod lint;
 mod output;
 mod progress;
 mod push;
@@ -124,6 +125,9 @@ fn work(args: &Args) -> Result<u8, Failure> {
         show_secrets: args.show_secrets,
         local: args.local,
     };
+    if args.words[0] == "lint" {
+        return lint::run(args, overrides);
+    }
     let mut corpus = start(&overrides)?;
     let (mut target, mut call) =
         args::split(&args.words, &|word| corpus.knows(word)).map_err(|error| Failure::new(Kind::Usage, error))?;

@@ -2,12 +2,14 @@
 //! One binary, because linking is the cost that multiplies.
 
 mod access;
+mod canary;
 mod console;
 mod distances;
 mod documents;
 mod fire;
 mod fleet;
-mod gpg;
+
+mod lint;
 mod mistakes;
 mod pillar;
 mod pillar_git;

@@ -89,15 +89,18 @@ fn tell(case: &Case) -> Told {
     all.extend(words);
     let said = Said::of(tree.corpus(&all).output().expect("the program starts"));
     let all = format!("{}{}", said.out, said.err).replace(&tree.path().display().to_string(), "$TREE");
-    let place = all.lines().find_map(|line| {
-        let line = line.trim_start();
-        line.strip_prefix("--> ").or(line.strip_prefix("At: ")).map(|place| place.trim().to_owned())
-    });
-    let message = all.lines().find_map(|line| {
-        let line = line.trim_start();
-        ["error: ", "warning: ", "Comment: "].iter().find_map(|head| line.strip_prefix(head)).map(str::to_owned)
-    });
-    Told { place: place.unwrap_or_default(), message: message.unwrap_or_default(), all }
+    let (mut place, mut message) = (String::new(), String::new());
+    for line in all.lines().map(str::trim_start) {
+        if let Some(found) = line.strip_prefix("--> ").or(line.strip_prefix("At: ")) {
+            found.trim().clone_into(&mut place);
+            break;
+        }
+        // The last message before the first place is the one that it belongs to.
+        if let Some(words) = ["error: ", "warning: ", "Comment: "].iter().find_map(|head| line.strip_prefix(head)) {
+            words.clone_into(&mut message);
+        }
+    }
+    Told { place, message, all }
 }
 
 /// Tells whether Salt named the line; of several that it names, one is enough.
@@ -107,7 +110,9 @@ fn salt_is_exact(case: &Case) -> bool {
 }
 
 fn salt_accepts(case: &Case) -> bool {
-    case.salt.first().is_some_and(|line| ["Result: True", "Result: None"].contains(&line.trim()))
+    case.salt.first().is_some_and(|line| {
+        ["Result: True", "Result: None", "(no message, and no state was run)"].contains(&line.trim())
+    })
 }
 
 fn cell(text: &str) -> String {
@@ -161,7 +166,7 @@ fn document(groups: &[(String, Vec<Case>)], told: &[Vec<Told>]) -> String {
     let share = |n: usize| format!("{n} of {total} ({} %)", (n * 100 + total / 2) / total);
     let mut out = format!(
         "# Seeded mistakes\n\nGenerated from `tests/mistakes/` by its test; do not edit.\n\nEach row is a small tree with one \
-         mistake in it, at a place that was marked before anything was run. corpus is exact when the first place of its \
+         mistake in it, at the place that `▸` marks in its source. corpus is exact when the first place of its \
          message is that file, line *and column*; Salt when its message names the SLS file and the line (of several lines, \
          one is enough). Salt's messages are those of `salt-call --local` of Salt 3008, recorded by \
          `tests/mistakes/salt.py`; the whole of them stands beside each tree in `tests/mistakes/`.\n\n\
@@ -208,7 +213,11 @@ fn mistakes_are_told_where_they_are() {
     let mut wrong = vec![];
     for (case, told) in groups.iter().zip(&told).flat_map(|((_, cases), told)| cases.iter().zip(told)) {
         assert!(!told.message.is_empty(), "{}: nothing was said\n{}", case.title, told.all);
-        assert!(!case.salt.is_empty(), "{}: tests/mistakes/salt.py has not recorded Salt's answer", case.title);
+        assert!(
+            case.salt.iter().any(|line| !line.trim().is_empty()),
+            "{}: tests/mistakes/salt.py has not recorded Salt's answer",
+            case.title
+        );
         if case.place != told.place {
             wrong.push(format!("{}: expected {}, not {}\n{}", case.title, case.place, told.place, told.all));
         }

@@ -104,12 +104,14 @@ def essence(lines):
         bare = line.strip()
         if bare in ("local:", "Data failed to compile:", "") or set(bare) == {"-"}:
             continue
-        if re.match(r"(ID|Function|Name|Started|Duration|Changes|Summary for|Succeeded|Failed|Total)\b", bare):
+        if re.match(r"((ID|Function|Name|Started|Duration|Changes|Succeeded|Failed|Total[a-z ]*):|Summary for)", bare):
             within = None if not bare.startswith("Changes") else "changes"
             continue
         if within == "changes":
             continue
         kept.append(bare if len(indent_of(line)) > 13 else line.removeprefix("    "))
+    if not kept:
+        return ["(no message, and no state was run)"]
     if len(kept) > 16:
         kept = kept[:8] + ["…"] + kept[-7:]
     return kept

@@ -3,22 +3,24 @@
 use crate::Corpus;
 use corpus_core::{Diagnostic, Map, Value, python};
 use corpus_pillar::PillarResult;
-use corpus_render::decrypt_value;
+use corpus_render::{Cipher, decrypt_value};
 
 /// Decrypts a value by a renderer of `decrypt_pillar_renderers`.
 pub fn decrypt(value: &Value, renderer: &str, corpus: &Corpus) -> Result<Value, String> {
     let valid = match corpus.config.opts.get("decrypt_pillar_renderers").and_then(Value::as_list) {
         Some(list) => list.iter().map(python::str).collect(),
-        None => vec!["gpg".to_owned()],
+        None => vec!["gpg".to_owned(), "age".to_owned()],
     };
     if !valid.iter().any(|known| known == renderer) {
         let valid = valid.join(", ");
         return Err(format!("'{renderer}' is not a valid decryption renderer. Valid choices are: {valid}"));
     }
-    if renderer != "gpg" {
-        return Err(format!("the renderer '{renderer}' is not built; there is gpg"));
-    }
-    decrypt_value(value, &*corpus.decrypt)
+    let cipher = match renderer {
+        "gpg" => Cipher::Gpg,
+        "age" => Cipher::Age,
+        _ => return Err(format!("the renderer '{renderer}' is not built; there are gpg and age")),
+    };
+    decrypt_value(value, cipher, &*corpus.decrypt)
 }
 
 /// Decrypts the keys that the setting `decrypt_pillar` names.

@@ -10,10 +10,11 @@ mod fileserver;
 mod fleet;
 pub mod functions;
 mod git_pillar;
-mod gpg;
+pub mod lint;
 mod loader;
 mod modules;
 mod python;
+mod secret_keys;
 mod secrets;
 mod session;
 mod sources;
@@ -82,13 +83,13 @@ impl Corpus {
 
     /// Starts from a configuration, with what lives above the master.
     pub fn extended(config: Config, extras: Extras) -> Result<Arc<Self>, Vec<Diagnostic>> {
-        let gpg: Arc<dyn Decrypt> = Arc::new(gpg::Gpg::new(&config));
+        let secrets: Arc<dyn Decrypt> = Arc::new(secrets::Secrets::new(&config));
         let mut roots = config.file_roots.clone();
         for dirs in roots.values_mut() {
             dirs.extend(extras.roots.iter().cloned());
         }
-        let engine = Engine::decrypting(FileRoots::new(roots), gpg.clone());
-        let pillar_engine = Engine::decrypting(FileRoots::new(config.pillar_roots.clone()), gpg.clone());
+        let engine = Engine::decrypting(FileRoots::new(roots), secrets.clone());
+        let pillar_engine = Engine::decrypting(FileRoots::new(config.pillar_roots.clone()), secrets.clone());
         let files = FileServer::new(config.cache_dir.clone());
         let modules = modules::find(engine.roots());
         Ok(Arc::new(Self {
@@ -98,7 +99,7 @@ impl Corpus {
             engine,
             pillar_engine,
             sources: OnceLock::new(),
-            decrypt: gpg,
+            decrypt: secrets,
             files,
             interrupt: Arc::default(),
             extras,

@@ -103,6 +103,6 @@ impl SlsLoader for Loader {
 
     fn rendered_line(&self, file: &str, line: u32) -> Option<Arc<str>> {
         let rendered = lock(&self.rendered).get(file).cloned()?;
-        rendered.text.lines().nth(line.checked_sub(1)? as usize).map(Arc::from)
+        rendered.rendered_line(line).map(Arc::from)
     }
 }

@@ -159,9 +159,10 @@ impl Session {
             return Ok(data);
         }
         let bare = self.bare_data(saltenv)?;
-        let PillarResult { pillar, errors, .. } = self.pillar(&bare, pillarenv, over);
+        let PillarResult { pillar, errors, secrets, .. } = self.pillar(&bare, pillarenv, over);
         let pillar = Value::map(pillar);
-        secret::keep(crate::secrets::named(&pillar, &self.corpus.config.secret_keys()));
+        let named = [self.corpus.config.secret_keys(), secrets.below].concat();
+        secret::keep(crate::secret_keys::named(&pillar, &named));
         let secrets = secret::within([&pillar]);
         let data = Data { pillar, secrets, ..bare };
         let (errors, warnings): (Vec<_>, Vec<_>) = errors.into_iter().partition(|e| e.severity == Severity::Error);

@@ -7,7 +7,7 @@ use crate::tree::{Cmp, Op};
 use crate::value::{Obj, Val};
 use crate::{filters, ops, show};
 
-const NAMES: &[&str] = &[
+pub const NAMES: &[&str] = &[
     "boolean",
     "callable",
     "defined",

@@ -61,7 +61,7 @@ impl Engine {
         Self::with(roots, None, false)
     }
 
-    /// Makes an engine whose renderer `gpg` can decrypt.
+    /// Makes an engine whose renderers `gpg` and `age` can decrypt.
     pub fn decrypting(roots: FileRoots, decrypt: Arc<dyn Decrypt>) -> Self {
         Self::with(roots, Some(decrypt), false)
     }

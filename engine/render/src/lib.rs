@@ -17,6 +17,7 @@ mod globals;
 mod lower;
 mod methods;
 mod ops;
+pub mod outline;
 mod percent;
 mod pipe;
 mod show;
@@ -26,7 +27,7 @@ mod unclosed;
 mod value;
 pub mod yaml;
 
-pub use decrypt::{Decrypt, decrypt_value};
+pub use decrypt::{Cipher, Decrypt, decrypt_value};
 pub use engine::{Engine, RenderCx};
 pub use files::FileRoots;
 pub use pipe::RenderedSls;

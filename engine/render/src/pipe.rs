@@ -1,6 +1,7 @@
 //! The render pipe: which renderers an SLS asks for in its `#!` line, and the result with its way back to
 //! the source.
 
+use crate::decrypt::{self, Cipher, Plain};
 use crate::engine::{Engine, RenderCx, read, with_newline};
 use crate::eval::{Frame, Mark, Vm};
 use crate::tree::Template;
@@ -17,6 +18,8 @@ pub struct RenderedSls {
     pub node: Node,
     /// What the templates gave, before YAML.
     pub text: Arc<str>,
+    /// The text holds what was decrypted: no line of it may be shown.
+    secret: bool,
     trace: Arc<Trace>,
 }
 
@@ -39,18 +42,57 @@ impl RenderedSls {
         self.trace.chain(&self.text, pos)
     }
 
+    /// Returns a line as it was rendered, unless it may hold a secret.
+    pub fn rendered_line(&self, line: u32) -> Option<&str> {
+        self.text.lines().nth(line.checked_sub(1)? as usize).filter(|_| !self.secret)
+    }
+
     /// Returns a line of a template that took part, for excerpts.
     pub fn source_line(&self, file: &str, line: u32) -> Option<Arc<str>> {
         let frame = self.trace.frames.iter().find(|frame| *frame.template.file == *file);
         match frame {
             Some(frame) => frame.template.line(line).map(Arc::from),
-            None if *self.file == *file => self.text.lines().nth(line.checked_sub(1)? as usize).map(Arc::from),
+            None if *self.file == *file => self.rendered_line(line).map(Arc::from),
             None => None,
         }
     }
 }
 
 impl Trace {
+    /// Takes note of where the lines of the text begin.
+    fn read(&mut self, text: &str) {
+        self.lines = std::iter::once(0).chain(text.match_indices('\n').map(|(i, _)| i as u32 + 1)).collect();
+    }
+
+    /// Follows what was cut out of the text: start, end, length of what stands there now.
+    fn cut(&self, file: &Arc<str>, text: &str, cuts: &[(usize, usize, usize)]) -> Self {
+        let mut old = Self { marks: self.marks.clone(), frames: self.frames.clone(), lines: vec![] };
+        if old.frames.is_empty() {
+            // A text without a template is its own source.
+            old.marks = vec![Mark { out: 0, at: 0, frame: 0, literal: true }];
+            old.frames =
+                vec![Frame { template: Arc::new(Template::new(file.clone(), text.into(), vec![])), parent: None }];
+        }
+        let at = |offset: u32| {
+            let i = old.marks.partition_point(|mark| mark.out <= offset).checked_sub(1)?;
+            let mark = *old.marks.get(i)?;
+            let at = if mark.literal { mark.at + (offset - mark.out) } else { mark.at };
+            Some(Mark { out: offset, at, ..mark })
+        };
+        let (mut marks, mut shift): (Vec<Mark>, i64) = (vec![], 0);
+        let mut rest = old.marks.iter().peekable();
+        for (start, end, len) in cuts.iter().map(|(start, end, len)| (*start as u32, *end as u32, *len as i64)) {
+            let moved = |mark: Mark, shift: i64| Mark { out: (i64::from(mark.out) + shift) as u32, ..mark };
+            marks.extend(std::iter::from_fn(|| rest.next_if(|mark| mark.out < start)).map(|mark| moved(*mark, shift)));
+            while rest.next_if(|mark| mark.out < end).is_some() {}
+            marks.extend(at(start).map(|mark| Mark { literal: false, ..moved(mark, shift) }));
+            shift += len - i64::from(end - start);
+            marks.extend(at(end).map(|mark| moved(mark, shift)));
+        }
+        marks.extend(rest.map(|mark| Mark { out: (i64::from(mark.out) + shift) as u32, ..*mark }));
+        Self { marks, frames: old.frames, lines: vec![] }
+    }
+
     fn chain(&self, text: &str, pos: Pos) -> Vec<Span> {
         let Some(start) = pos.line.checked_sub(1).and_then(|i| self.lines.get(i as usize)) else { return vec![] };
         let line = text[*start as usize..].lines().next().unwrap_or_default();
@@ -87,7 +129,7 @@ enum Step {
     Jinja,
     Yaml,
     Json,
-    Gpg,
+    Decrypt(Cipher),
 }
 
 /// Renders an SLS file.
@@ -164,6 +206,10 @@ fn run(
     cx: &RenderCx,
 ) -> Result<RenderedSls, Diagnostic> {
     let mut rendered = text(engine, template, path, file, head, &source, cx)?;
+    let data = steps.iter().position(|step| matches!(step, Step::Yaml | Step::Json)).unwrap_or(steps.len());
+    for cipher in ciphers(&steps[..data]) {
+        decrypt_text(engine, &mut rendered, cipher, head)?;
+    }
     rendered.node = match steps.contains(&Step::Json) {
         true => {
             let body = strip_shebang(&rendered.text);
@@ -175,8 +221,12 @@ fn run(
         }
         false => yaml::parse(&rendered.text).map_err(|error| yaml_error(&rendered, head, &error))?,
     };
-    if steps.contains(&Step::Gpg) {
-        decrypted(engine, &mut rendered, head)?;
+    for cipher in ciphers(&steps[data..]) {
+        let by = decryptor(engine, &rendered, cipher, head)?;
+        let mut node = std::mem::take(&mut rendered.node);
+        decrypt::decrypt(&mut node, cipher, by)
+            .map_err(|(pos, why)| undecrypted(&rendered, cipher, head, pos, &why))?;
+        rendered.node = node;
     }
     Ok(rendered)
 }
@@ -205,33 +255,67 @@ fn text(
     } else if text.contains('\r') {
         text = text.replace("\r\n", "\n");
     }
-    trace.lines = std::iter::once(0).chain(text.match_indices('\n').map(|(i, _)| i as u32 + 1)).collect();
-    Ok(RenderedSls { file: file.into(), node: Node::default(), text: text.into(), trace: Arc::new(trace) })
+    trace.read(&text);
+    Ok(RenderedSls {
+        file: file.into(),
+        node: Node::default(),
+        text: text.into(),
+        secret: false,
+        trace: Arc::new(trace),
+    })
 }
 
-/// Decrypts the data. A message about it shows where the value stands, never a line as it was rendered.
-fn decrypted(engine: &Engine, rendered: &mut RenderedSls, head: &str) -> Result<(), Diagnostic> {
-    let Some(by) = engine.decrypt() else {
-        return Err(Diagnostic::error(format!("{head}the renderer 'gpg' has nothing to decrypt with here"))
-            .at(Span::new(rendered.file.clone(), Pos::new(1, 1)), ""));
-    };
-    let mut node = std::mem::take(&mut rendered.node);
-    crate::decrypt::decrypt(&mut node, by).map_err(|(pos, why)| {
-        let mut diagnostic = Diagnostic::error(format!("{head}{why}"));
-        let chain = rendered.chain(pos);
-        if chain.is_empty() {
-            diagnostic = diagnostic.at(Span::new(rendered.file.clone(), pos), "");
-        }
-        for (i, span) in chain.into_iter().enumerate() {
-            diagnostic = diagnostic.at(span, if i == 0 { "" } else { "from here" });
-        }
-        diagnostic.hint(
-            "keys are read from `gpg_keydir`; with `gpg_decrypt_must_succeed: False` what cannot be decrypted is left \
-             as it is",
-        )
+fn ciphers(steps: &[Step]) -> impl Iterator<Item = Cipher> {
+    steps.iter().filter_map(|step| if let Step::Decrypt(cipher) = step { Some(*cipher) } else { None })
+}
+
+fn decryptor<'e>(
+    engine: &'e Engine,
+    rendered: &RenderedSls,
+    cipher: Cipher,
+    head: &str,
+) -> Result<&'e dyn decrypt::Decrypt, Diagnostic> {
+    engine.decrypt().ok_or_else(|| {
+        Diagnostic::error(format!("{head}the renderer '{}' has nothing to decrypt with here", cipher.name()))
+            .at(Span::new(rendered.file.clone(), Pos::new(1, 1)), "")
+    })
+}
+
+/// Decrypts text that is not data yet. From here on no line of it is shown.
+fn decrypt_text(engine: &Engine, rendered: &mut RenderedSls, cipher: Cipher, head: &str) -> Result<(), Diagnostic> {
+    let by = decryptor(engine, rendered, cipher, head)?;
+    let Plain { text, cuts } = decrypt::plain(&rendered.text, cipher, by).map_err(|(at, why)| {
+        let before = &rendered.text[..at];
+        let start = before.rfind('\n').map_or(0, |i| i + 1);
+        let pos = Pos::new(before.matches('\n').count() as u32 + 1, before[start..].chars().count() as u32 + 1);
+        undecrypted(rendered, cipher, head, pos, &why)
     })?;
-    rendered.node = node;
+    if cuts.is_empty() {
+        return Ok(());
+    }
+    let mut trace = rendered.trace.cut(&rendered.file, &rendered.text, &cuts);
+    trace.read(&text);
+    (rendered.trace, rendered.text, rendered.secret) = (Arc::new(trace), text.into(), true);
     Ok(())
+}
+
+/// Tells of a message that cannot be decrypted: where it stands, never a line as it was rendered.
+fn undecrypted(rendered: &RenderedSls, cipher: Cipher, head: &str, pos: Pos, why: &str) -> Diagnostic {
+    let mut diagnostic = Diagnostic::error(format!("{head}{why}"));
+    let chain = rendered.chain(pos);
+    if chain.is_empty() {
+        diagnostic = diagnostic.at(Span::new(rendered.file.clone(), pos), "");
+    }
+    for (i, span) in chain.into_iter().enumerate() {
+        diagnostic = diagnostic.at(span, if i == 0 { "" } else { "from here" });
+    }
+    diagnostic.hint(match cipher {
+        Cipher::Gpg => {
+            "keys are read from `gpg_keydir`; with `gpg_decrypt_must_succeed: False` what cannot be decrypted is left as \
+             it is"
+        }
+        Cipher::Age => "identities are read from the files that `age_identities` names",
+    })
 }
 
 /// Keeps line numbers: the `#!` line becomes an empty one.
@@ -272,7 +356,9 @@ fn data_error(rendered: &RenderedSls, head: &str, pos: Pos, message: &str, hints
         let line = rendered.source_line(&span.file, span.line);
         // Where a template computed the line, show what it computed.
         let text = match (i, line) {
-            (0, Some(line)) if line.trim_end() != shown.trim_end() => format!("rendered as `{}`", shown.trim()),
+            (0, Some(line)) if !rendered.secret && line.trim_end() != shown.trim_end() => {
+                format!("rendered as `{}`", shown.trim())
+            }
             (0, _) => String::new(),
             _ => "from here".to_owned(),
         };
@@ -299,21 +385,23 @@ fn steps(source: &str) -> Result<Vec<Step>, Refusal> {
             "jinja" => Step::Jinja,
             "yaml" | "yamlex" if name == "yaml" => Step::Yaml,
             "json" => Step::Json,
-            "gpg" => Step::Gpg,
+            "gpg" => Step::Decrypt(Cipher::Gpg),
+            "age" => Step::Decrypt(Cipher::Age),
             "" => continue,
             other => return Err(not_built(other)),
         };
-        let data = |step: &Step| matches!(step, Step::Yaml | Step::Json);
-        if step == Step::Gpg && !steps.iter().any(data) {
+        let decrypts = |step: &Step| matches!(step, Step::Decrypt(_));
+        if step == Step::Jinja && steps.iter().any(decrypts) {
             return Err((
-                format!("the render pipe `{line}` decrypts text, which is not built"),
-                Some("`gpg` decrypts the values of data: `#!yaml|gpg`, `#!jinja|yaml|gpg`".into()),
+                format!("the render pipe `{line}` renders a template that was encrypted, which is not built"),
+                Some(format!("put jinja first: `#!jinja|{}|yaml`", steps.iter().find_map(name_of).unwrap_or("gpg"))),
             ));
         }
-        if step != Step::Gpg && steps.iter().any(|step| *step != Step::Jinja) {
+        let data = |step: &Step| matches!(step, Step::Yaml | Step::Json);
+        if !decrypts(&step) && steps.iter().any(data) {
             return Err((
                 format!("the render pipe `{line}` goes on after `{}`", line.split('|').next().unwrap_or_default()),
-                Some("a renderer that gives data (yaml, json) must come last, but for gpg: `#!jinja|yaml|gpg`".into()),
+                Some("a renderer that gives data (yaml, json) must come last, but for gpg and age".into()),
             ));
         }
         steps.push(step);
@@ -321,21 +409,25 @@ fn steps(source: &str) -> Result<Vec<Step>, Refusal> {
     if steps.iter().filter(|s| **s == Step::Jinja).count() > 1 {
         return Err((format!("the render pipe `{line}` runs jinja twice, which is not built"), None));
     }
-    if steps.last().is_none_or(|last| *last == Step::Jinja) {
+    if !steps.iter().any(|step| matches!(step, Step::Yaml | Step::Json)) {
         // Salt: `#!jinja` alone gives text, which is no SLS; reading it as YAML is what people mean.
         steps.push(Step::Yaml);
     }
     Ok(steps)
 }
 
+fn name_of(step: &Step) -> Option<&'static str> {
+    if let Step::Decrypt(cipher) = step { Some(cipher.name()) } else { None }
+}
+
 fn not_built(name: &str) -> Refusal {
-    let message = format!("The renderer '{name}' is not available; there are: gpg, jinja, json, yaml");
+    let message = format!("The renderer '{name}' is not available; there are: age, gpg, jinja, json, yaml");
     let hint = match name {
         "py" | "pyobjects" | "pydsl" | "stateconf" | "mako" | "cheetah" | "genshi" | "wempy" => {
             "it needs Python, and no Python runs here; write the SLS with `#!jinja|yaml`, or produce the file with \
              your own program before the run"
         }
-        "nacl" | "aws_kms" => "encrypt the values with gpg: `#!yaml|gpg`",
+        "nacl" | "aws_kms" => "encrypt the values with gpg or age: `#!yaml|gpg`, `#!yaml|age`",
         _ => "use `#!jinja|yaml`, the default",
     };
     (message, Some(hint.to_owned()))

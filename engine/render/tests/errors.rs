@@ -45,7 +45,7 @@ fn messages_say_what_where_and_how_to_go_on() {
         ),
         (
             "py",
-            "Rendering SLS 'base:py' failed: The renderer 'py' is not available; there are: gpg, jinja, json, yaml",
+            "Rendering SLS 'base:py' failed: The renderer 'py' is not available; there are: age, gpg, jinja, json, yaml",
             "py.sls:1:1",
             "it needs Python",
         ),

@@ -115,6 +115,12 @@ pub const FNS: &[MasterDef] = &[
         doc: "Tells whether SLS files exist.",
         run: sls_exists,
     },
+    MasterDef {
+        name: "state.id_exists",
+        args: "(ids, mods, saltenv='base')",
+        doc: "Tells whether SLS files, with what they include, declare IDs.",
+        run: id_exists,
+    },
 ];
 
 /// Tells whether a function is a state run.
@@ -504,6 +510,17 @@ fn sls_exists(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<V
     let loader = loader(session, data);
     let known = loader.list(&env);
     Ok(texts(call.arg(0, "mods")).iter().all(|name| known.contains(name)).into())
+}
+
+fn id_exists(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecError> {
+    let ids = texts(call.arg(0, "ids"));
+    if ids.is_empty() {
+        return Err(call.missing("ids"));
+    }
+    let mut of_mods = Call { args: call.args.iter().skip(1).cloned().collect(), ..call.clone() };
+    of_mods.fun = "state.show_low_sls".into();
+    let low = named(&of_mods, session, data)?.low;
+    Ok(ids.iter().all(|id| low.chunks.iter().any(|chunk| *chunk.id == **id)).into())
 }
 
 /// Makes a job id as Salt does: the time to the microsecond.
