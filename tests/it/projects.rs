@@ -1,6 +1,6 @@
 //! Projects by the command line, on a throw-away host, with users of their own: a newcomer's way.
 
-use crate::support::Said;
+use crate::support::{Said, Tree};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -50,10 +50,13 @@ impl Host {
         Some(host)
     }
 
-    fn inside(&self, line: &str) -> Said {
+    fn lab(&self, words: &[&str]) -> Said {
         let script = format!("{}/tests/lab/lab.sh", env!("CARGO_MANIFEST_DIR"));
-        let mut command = lab(&self.dir, "bash");
-        Said::of(command.arg(script).args(["exec", "1", "sh", "-c", line]).output().expect("bash"))
+        Said::of(lab(&self.dir, "bash").arg(script).args(words).output().expect("bash"))
+    }
+
+    fn inside(&self, line: &str) -> Said {
+        self.lab(&["exec", "1", "sh", "-c", line])
     }
 
     fn corpus(&self, words: &str) -> Said {
@@ -81,7 +84,7 @@ fn lab(dir: &Path, program: &str) -> Command {
 }
 
 #[test]
-fn row_060_061_079_097_and_104_the_way_of_a_newcomer() {
+fn row_042_060_061_079_094_097_and_104_the_way_of_a_newcomer() {
     let host = host_or_skip!();
     host.inside("mkdir -p /root/.ssh; echo key > /root/.ssh/id_machine; chmod 600 /root/.ssh/id_machine").expect(0);
     let said = host.corpus("mc_project.init_project shop default_env=prod").expect(0);
@@ -135,10 +138,25 @@ fn row_060_061_079_097_and_104_the_way_of_a_newcomer() {
         assert_eq!(said["local"]["result"], true, "{step}: {said}");
     }
     host.corpus("mc_project.rollback shop").expect(0);
-    // A second look changes nothing.
-    host.corpus("mc_project.deploy shop").expect(0);
+    // A second look changes nothing. Row 42: this host reaches nobody outside. Row 94: the other name.
+    host.corpus("mc_project.deploy_project shop").expect(0);
     let said = host.corpus("--out=json mc_project.deploy shop").expect(0).json();
     assert_eq!(said["local"]["changes"], serde_json::json!({}), "{said}");
+}
+
+#[test]
+fn a_project_of_a_machine_of_the_roster_is_deployed_from_afar() {
+    let host = host_or_skip!();
+    host.corpus("mc_project.init_project far default_env=prod").expect(0);
+    let tree = Tree::new();
+    let roster = host.lab(&["roster"]).out;
+    tree.file("etc/roster", &roster);
+    let said = tree.local(&["--out=json", "mc_project.remote_deploy", "h1", "far"]).expect(0).json();
+    assert!(said["local"]["comment"].as_str().is_some_and(|text| text.contains("of far succeeded")), "{said}");
+    let said = tree.local(&["mc_project.remote_run_task", "h1", "far", "nothing"]).expect(3);
+    assert!(said.out.contains("there is no recipe `task_nothing`"), "{}", said.out);
+    let said = tree.local(&["mc_project.orchestrate", "h1", "far"]).expect(1);
+    assert!(said.out.contains("is not built"), "{}", said.out);
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub fn tree(from: &Path, to: &Path) -> R<Copied> {
     }
     // Directories last, deepest first: what is put into one changes its time.
     let mut dirs = std::mem::take(&mut *lock(&work.dirs));
-    dirs.sort_by(|a, b| b.1.as_os_str().len().cmp(&a.1.as_os_str().len()));
+    dirs.sort_by_key(|(_, to)| std::cmp::Reverse(to.as_os_str().len()));
     for (from, to) in dirs.iter().chain([&(from.to_owned(), to.to_owned())]) {
         let meta = std::fs::symlink_metadata(from).map_err(|error| ProjectError::io("read", from, error))?;
         attributes(from, to, &meta).map_err(|error| ProjectError::io("copy", from, error))?;

@@ -88,14 +88,8 @@ pub fn ensure(cx: &Cx, name: &ProjectName, cfg: &Map, made: &mut Vec<String>) ->
     made.extend(users::ensure(cx, cfg)?);
     let owner = users::owner(cx, cfg)?;
     made.extend(users::keys(cx, cfg, owner)?);
-    let group = owner.map(|owner| Identity { uid: 0, ..owner });
+    directories(&layout, cfg, owner, made)?;
     let remote_less = cfg.get("remote_less").is_some_and(Value::truthy);
-    for (path, owner) in [(&layout.data, owner), (&layout.archives, group)] {
-        fresh_dir(path, owner, made)?;
-    }
-    if !remote_less {
-        fresh_dir(&layout.git, owner, made)?;
-    }
     let text = |key: &str| cfg.get(key).filter(|value| value.truthy()).map(python::str);
     let parts = [
         Part {
@@ -138,6 +132,17 @@ pub fn hooks(cx: &Cx, name: &ProjectName, owner: Owner) -> R<bool> {
     let place = conf.place(name.as_str()).map_err(told)?;
     let own = std::env::current_exe().map_err(|error| told(error.to_string()))?;
     push::setup::sync(&conf, &place, &own).map_err(told)
+}
+
+/// Makes the directories. Archives are root's: what is put back from there must be what was put there.
+pub fn directories(layout: &Layout, cfg: &Map, owner: Owner, made: &mut Vec<String>) -> R<()> {
+    let group = owner.map(|owner| Identity { uid: 0, ..owner });
+    fresh_dir(&layout.data, owner, made)?;
+    fresh_dir(&layout.archives, group, made)?;
+    match cfg.get("remote_less").is_some_and(Value::truthy) {
+        true => Ok(()),
+        false => fresh_dir(&layout.git, owner, made),
+    }
 }
 
 fn fresh_dir(path: &Path, owner: Owner, made: &mut Vec<String>) -> R<()> {

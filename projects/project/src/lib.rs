@@ -20,6 +20,7 @@ mod modules;
 mod name;
 mod notify;
 mod owned;
+mod parts;
 mod permissions;
 mod placeholders;
 mod procedures;
@@ -57,7 +58,7 @@ use corpus_core::ExecDef;
 use corpus_master::{Config, Extras, MasterDef};
 
 /// What the master answers for projects.
-pub const FUNCTIONS: &[&[MasterDef]] = &[functions::FNS, procedures::FNS, permissions::FNS, utils::FNS];
+pub const FUNCTIONS: &[&[MasterDef]] = &[functions::FNS, procedures::FNS, parts::FNS, permissions::FNS, utils::FNS];
 
 /// What states may call on this machine.
 pub const EXEC: &[ExecDef] = permissions::EXEC;

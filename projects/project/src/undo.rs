@@ -222,7 +222,7 @@ pub fn restore(layout: &Layout, id: &str) -> R<Vec<PathBuf>> {
     let mut wrong: Vec<String> = vec![];
     let lines = lines(&folder);
     for line in lines.iter().rev() {
-        match put_back(&folder, &line) {
+        match put_back(&folder, line) {
             Ok(true) => done.push(line.path.clone()),
             Ok(false) => {}
             Err(error) => wrong.push(format!("{}: {error}", line.path.display())),

@@ -109,7 +109,7 @@ fn with_line(text: &str, sls: &str) -> Option<String> {
         .map_or(lines.len(), |at| base + 1 + at);
     let everybody = |line: &&str| ["'*':", "\"*\":"].contains(&line.trim());
     let mut out: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
-    match lines[base..end].iter().position(|line| everybody(&line)).map(|at| base + at) {
+    match lines[base..end].iter().position(everybody).map(|at| base + at) {
         Some(star) => {
             let deep = indent(lines[star]);
             let list = lines[star + 1..end]

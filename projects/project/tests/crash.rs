@@ -77,7 +77,7 @@ fn empty(tree: &Path) {
     for entry in std::fs::read_dir(tree).into_iter().flatten().flatten() {
         match entry.file_type().unwrap() {
             kind if kind.is_dir() => empty(&entry.path()),
-            kind if kind.is_file() => _ = std::fs::write(entry.path(), "").unwrap(),
+            kind if kind.is_file() => std::fs::write(entry.path(), "").unwrap(),
             _ => {}
         }
     }

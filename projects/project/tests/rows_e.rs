@@ -652,3 +652,20 @@ fn row_103_every_installer_makes_a_project_whose_recipes_compile() {
         }
     }
 }
+
+#[test]
+fn row_090_macros_in_layers_declare_states_in_order_and_call_modules() {
+    let place = Place::new("prod");
+    let lower = "{% macro line(cfg, n) %}\nline-{{ n }}:\n  cmd.run:\n    - name: echo {{ n }} {{ salt['mc_utils.uniquify']([n, n]) | length }} >> {{ cfg.data_root }}/log\n{% endmacro %}\n";
+    let upper = "{% import 'makina-projects/foo/lower.jinja' as lower with context %}\n{% macro lines(cfg) %}\n{% do cfg.data.update({'seen': 3}) %}\n{% for n in range(cfg.data.seen) %}{{ lower.line(cfg, n) }}{% endfor %}\n{% endmacro %}\n";
+    let recipe = "{% import 'makina-projects/foo/upper.jinja' as upper with context %}\n{{ upper.lines(cfg) }}\n";
+    let next = "seen:\n  cmd.run:\n    - name: echo seen {{ cfg.data.seen }} >> {{ cfg.data_root }}/log\n";
+    place.push(&[
+        (".salt/lower.jinja", lower),
+        (".salt/upper.jinja", upper),
+        (".salt/100_x.sls", recipe),
+        (".salt/200_y.sls", next),
+    ]);
+    place.good();
+    assert_eq!(place.read("data/log"), "0 1\n1 1\n2 1\nseen 3\n");
+}
