@@ -1,7 +1,8 @@
 """Measures corpus beside its peers and the physical floor, in one run. Whole processes, their children included,
 by the kernel's own accounting; rows of one workload are run in turn, so that a noisy minute hits all of them.
 
-Prints a table per workload and writes all figures to results.json. Needs Python 3 and a C compiler; root for the
+Prints a table per workload and writes all figures to results.json. Where there are control groups, the CPU seconds of
+the hosts are counted, too: on a machine that does something else besides, that is the ratio to go by. Needs Python 3 and a C compiler; root for the
 fleet. Peers are installed from PyPI into virtual environments; what cannot be installed is left out, and said so."""
 import argparse
 import concurrent.futures
@@ -12,37 +13,61 @@ import shutil
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import workloads  # noqa: E402
 
+# What is asked of PyPI, in order: a Python that is too old for the first gets what it can have.
 PEERS = {
     "salt": ["salt==3008.3"],
-    "ansible": ["ansible-core==2.21.5"],
-    "pyinfra": ["pyinfra==3.10.0"],
+    "ansible": ["ansible-core==2.21.5", "ansible-core"],
+    "pyinfra": ["pyinfra==3.10.0", "pyinfra"],
 }
 
 
-def measure(argv, pre=None, cwd=None, env=None, timeout=240):
-    """Runs a command; returns wall seconds, CPU seconds of its tree, peak MiB of its largest process, exit code."""
+def accounts():
+    """Puts this process and all that it starts, the hosts included, into a control group; returns how to read the CPU
+    seconds that the group has used, or nothing where there are no control groups to be had."""
+    for folder, name, read in (
+        ("/sys/fs/cgroup/cpuacct", "cpuacct.usage", lambda text: int(text) / 1e9),
+        ("/sys/fs/cgroup", "cpu.stat", lambda text: int(text.split()[1]) / 1e6),
+    ):
+        group = folder + "/corpus-bench"
+        try:
+            os.makedirs(group, exist_ok=True)
+            with open(group + "/cgroup.procs", "w") as out:
+                out.write(str(os.getpid()))
+            usage = lambda: read(open(os.path.join(group, name)).read())  # noqa: E731
+            usage()
+            return usage
+        except (OSError, ValueError, IndexError):
+            pass
+    return None
+
+
+def measure(argv, pre=None, cwd=None, env=None, timeout=900):
+    """Runs a command; returns wall seconds, CPU seconds of its tree, CPU seconds of it and the hosts, peak MiB of its
+    largest process, exit code."""
     if pre:
         pre()
+    time.sleep(0.2)  # What was stopped before ends meanwhile, and is not counted.
+    before = ALL() if ALL else 0
     started = time.monotonic()
     with open(os.path.join(ARGS.dir, "last.out"), "wb") as out:
         child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=cwd, env=env)
-        pid, status, usage = None, 0, None
-        deadline = started + timeout
-        while pid != child.pid:
-            pid, status, usage = os.wait4(child.pid, os.WNOHANG)
-            if pid == 0:
-                if time.monotonic() > deadline:
-                    child.kill()
-                time.sleep(0.0005)
+        killer = threading.Timer(timeout, child.kill)
+        killer.start()
+        _, status, usage = os.wait4(child.pid, 0)
+        killer.cancel()
     child.returncode = os.waitstatus_to_exitcode(status)
+    wall = time.monotonic() - started
+    time.sleep(0.05)  # The hosts' side of the connections ends after ours.
     return {
-        "wall": time.monotonic() - started,
+        "wall": wall,
+        "all": ALL() - before if ALL else 0,
         "cpu": usage.ru_utime + usage.ru_stime,
         "rss": usage.ru_maxrss / 1024,
         "code": child.returncode,
@@ -73,18 +98,19 @@ class Table:
         print("\n### %s\n" % self.title)
         if self.note:
             print(self.note + "\n")
-        print("| | wall s (min–max) | CPU s | peak MiB | wall, × first row | CPU, × first row |\n|---|--:|--:|--:|--:|--:|")
+        print("| | wall s (min–max) | CPU s | CPU s, hosts included | peak MiB | × first row: wall | CPU | CPU, hosts included |")
+        print("|---|--:|--:|--:|--:|--:|--:|--:|")
         base = None
         for row in self.rows:
             if "failed" in row or not row["got"]:
-                print("| %s | failed: %s | | | | |" % (row["name"], row.get("failed", "").strip().replace("\n", " ")[-160:]))
+                print("| %s | failed: %s | | | | | | |" % (row["name"], row.get("failed", "").strip().replace("\n", " ")[-160:]))
                 continue
-            mid = {key: statistics.median(got[key] for got in row["got"]) for key in ("wall", "cpu", "rss")}
+            mid = {key: statistics.median(got[key] for got in row["got"]) for key in ("wall", "cpu", "all", "rss")}
             base = base or mid
             walls = [got["wall"] for got in row["got"]]
-            print("| %s | %.3f (%.3f–%.3f) | %.3f | %.0f | %.2f | %.2f |" % (
-                row["name"], mid["wall"], min(walls), max(walls), mid["cpu"], mid["rss"],
-                mid["wall"] / base["wall"], mid["cpu"] / max(base["cpu"], 0.0005)))
+            print("| %s | %.3f (%.3f–%.3f) | %.3f | %.3f | %.0f | %.2f | %.2f | %.2f |" % (
+                row["name"], mid["wall"], min(walls), max(walls), mid["cpu"], mid["all"], mid["rss"],
+                mid["wall"] / base["wall"], mid["cpu"] / max(base["cpu"], 0.0005), mid["all"] / max(base["all"], 0.0005)))
             row["median"] = mid
         sys.stdout.flush()
         RESULTS.append({"title": self.title, "rows": [{k: r.get(k) for k in ("name", "median", "failed", "got")} for r in self.rows]})
@@ -97,9 +123,16 @@ def peer(name, program):
     home = os.path.join(os.environ.get("BENCH_PEERS_DIR", os.path.join(ARGS.dir, "peers")), name)
     path = os.path.join(home, "bin", program)
     if not os.path.exists(path):
-        print("installing %s ..." % " ".join(PEERS[name]), file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", home], check=True)
-        subprocess.run([os.path.join(home, "bin", "pip"), "install", "-q"] + PEERS[name], check=False)
+        for wanted in PEERS[name]:
+            print("installing %s ..." % wanted, file=sys.stderr)
+            done = subprocess.run([os.path.join(home, "bin", "pip"), "install", "-q", wanted], env=dict(os.environ, TMPDIR=home))
+            if done.returncode == 0:
+                break
+    if os.path.exists(path) and name not in SHOWN:
+        SHOWN.add(name)
+        shown = subprocess.run([os.path.join(home, "bin", "pip"), "freeze"], capture_output=True, text=True).stdout
+        print("(%s)" % next((line for line in shown.splitlines() if line.split("==")[0] in {w.split("==")[0] for w in PEERS[name]}), name))
     if not os.path.exists(path):
         print("(%s could not be installed; its rows are left out)" % name)
         return None
@@ -239,7 +272,7 @@ if __name__ == "__main__":
     ARGS = parser.parse_args()
     ARGS.corpus, ARGS.minion = os.path.abspath(ARGS.corpus), os.path.abspath(ARGS.minion)
     os.environ["CORPUS_MINION"] = ARGS.minion
-    WORK, RESULTS = ARGS.dir + "/work", []
+    WORK, RESULTS, SHOWN, ALL = ARGS.dir + "/work", [], set(), accounts()
     os.makedirs(WORK, exist_ok=True)
     workloads.config(WORK, "10.95")
     print("%d cores, %s; load before: %.2f" % (os.cpu_count(), os.uname().release, os.getloadavg()[0]))

@@ -210,3 +210,43 @@ fn root_becomes_somebody_else_with_all_groups() {
     let unknown = Command { runas: Some("no-such-user-here".into()), ..Command::new(["true"]) };
     assert!(Real::new().perform(&Effect::Exec(unknown)).is_err());
 }
+
+#[test]
+fn a_spare_content_is_moved_and_others_still_get_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (host, bytes) = (Real::new(), vec![7; 3 << 20]);
+    let sha256 = corpus_core::digest::sha256(&bytes);
+    let kept = dir.path().join("kept");
+    let put = |name: &str, spare: bool| {
+        let content = Content::File { path: kept.clone(), sha256, size: bytes.len() as u64, spare };
+        let attrs = Attrs { mode: Some(0o640), ..Attrs::default() };
+        host.perform(&Effect::WriteFile { path: dir.path().join(name), content, attrs, backup: None }).map(drop)
+    };
+    fs::write(&kept, &bytes).unwrap();
+    fs::create_dir(dir.path().join("group")).unwrap();
+    fs::set_permissions(dir.path().join("group"), fs::Permissions::from_mode(0o2755)).unwrap();
+    // What a directory hands down, only a file that is made there gets.
+    put("group/f", true).unwrap();
+    assert!(kept.exists() && fs::read(dir.path().join("group/f")).unwrap() == bytes);
+    let inode = fs::metadata(&kept).unwrap().ino();
+    fs::write(dir.path().join("a"), "old").unwrap();
+    put("a", true).unwrap();
+    put("b", true).unwrap();
+    put("c", false).unwrap();
+    for name in ["a", "b", "c"] {
+        let path = dir.path().join(name);
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640, "{name}");
+        assert_eq!(host.sha256(&path).unwrap(), sha256, "{name}");
+        assert!(fs::read(&path).unwrap() == bytes, "{name}");
+    }
+    // Where the file system cannot tell, it was copied.
+    let moved = fs::metadata(dir.path().join("a")).unwrap().ino() == inode;
+    assert_eq!(kept.exists(), !moved);
+    // A digest is remembered as long as nobody touches the file.
+    fs::write(dir.path().join("a"), vec![8; 3 << 20]).unwrap();
+    assert_ne!(host.sha256(&dir.path().join("a")).unwrap(), sha256);
+    if moved {
+        assert!(put("d", true).is_err(), "what it was is nowhere any more");
+    }
+    assert_eq!(leftovers(dir.path()), Vec::<String>::new());
+}
