@@ -129,9 +129,10 @@ pub fn hooks(cx: &Cx, name: &ProjectName, owner: Owner) -> R<bool> {
     if owner.is_none() || conf.projects != cx.projects || !cx.layout(name).project_git.exists() {
         return Ok(false);
     }
-    let place = conf.place(name.as_str()).map_err(told)?;
     let own = std::env::current_exe().map_err(|error| told(error.to_string()))?;
-    push::setup::sync(&conf, &place, &own).map_err(told)
+    let mut changed = vec![];
+    push::setup::sync_hooks(&conf, &own, &mut changed).map_err(told)?;
+    Ok(!changed.is_empty())
 }
 
 /// Makes the directories. Archives are root's: what is put back from there must be what was put there.

@@ -259,7 +259,8 @@ impl Lint<'_> {
                 finding.level = finding.level.min(Level::Warning);
             }
             if finding.rule.name == "unknown-state" && finding.diagnostic.hints.is_empty() {
-                finding = finding.hint("it is not built into this corpus: `corpus sys.list_state_modules` names the modules");
+                finding =
+                    finding.hint("it is not built into this corpus: `corpus sys.list_state_modules` names the modules");
             }
             if finding.rule.name == "requisite"
                 && let Some(sls) = tree::named_elsewhere(&finding.diagnostic.message, &declared)
