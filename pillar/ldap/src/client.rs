@@ -354,6 +354,6 @@ mod tests {
     #[test]
     fn no_password_is_shown() {
         let bind = Bind::Simple { dn: "cn=x".into(), password: "s3cret".into() };
-        assert_eq!(format!("{:?}", Settings { bind, ..Settings::default() }).contains("s3cret"), false);
+        assert!(!format!("{:?}", Settings { bind, ..Settings::default() }).contains("s3cret"));
     }
 }

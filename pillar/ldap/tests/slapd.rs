@@ -173,7 +173,9 @@ fn slapd() -> Option<&'static Slapd> {
             slapd.child.id(),
             slapd.dir.display()
         );
-        Command::new("setsid").args(["sh", "-c", &watch]).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        // It outlives this process on purpose: it ends what a killed test would leave.
+        #[expect(clippy::zombie_processes, reason = "it outlives this process")]
+        let _ = Command::new("setsid").args(["sh", "-c", &watch]).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
         Some(slapd)
     });
     slapd.as_ref()

@@ -34,7 +34,7 @@ impl Database for Sqlite {
     fn ask(&self, (connection, path): &mut Self::Connection, query: &str, id: &str) -> Result<Table, Diagnostic> {
         let fail = |error: rusqlite::Error| fail(path, &error);
         let mut statement = connection.prepare(query).map_err(fail)?;
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         for place in 1..=statement.parameter_count() {
             statement.raw_bind_parameter(place, id).map_err(fail)?;
         }

@@ -128,7 +128,7 @@ impl Section {
                     key.push('\'');
                 }
                 match item {
-                    Item::Text(text) => _ = section.set(&key, &text, style, &mut changes),
+                    Item::Text(text) => section.set(&key, &text, style, &mut changes),
                     Item::Section(_) => {}
                 }
             }

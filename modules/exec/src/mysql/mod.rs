@@ -163,7 +163,7 @@ impl Server {
             let error = refusal(&output);
             return if error.why.starts_with("MySQL Error 1141:") { Ok(vec![]) } else { Err(error) };
         }
-        Ok(output.stdout_text().lines().skip(1).map(|line| unescape(line)).collect())
+        Ok(output.stdout_text().lines().skip(1).map(unescape).collect())
     }
 }
 

@@ -163,7 +163,7 @@ fn is_plain(folder: &Path) -> bool {
         Ok(length) => length == 0,
         Err(error) => error == rustix::io::Errno::OPNOTSUPP,
     };
-    let known = rustix::fs::statfs(folder).is_ok_and(|fs| KNOWN.contains(&i64::try_from(fs.f_type).unwrap_or(0)));
+    let known = rustix::fs::statfs(folder).is_ok_and(|fs| KNOWN.contains(&fs.f_type));
     !inherits_group && bare && known
 }
 
