@@ -187,3 +187,58 @@ fn keys_with_a_passphrase_and_branches_that_are_not_there() {
     let said = ask(&format!("ext_pillar:\n  - git:\n    - master {url}:\n      - rot: x\n")).expect(0);
     assert!(said.out.contains("unknown setting 'rot'") && said.err.contains("did you mean `root`?"), "{}", said.err);
 }
+
+/// Builds the repositories of the table: each branch from nothing, a tag where the name says so.
+fn build(dir: &Path, repos: &serde_json::Value) {
+    for (name, branches) in repos.as_object().expect("repositories") {
+        let repo = Repo::new(dir.join(name));
+        for (branch, files) in branches.as_object().expect("branches") {
+            repo.git(&["checkout", "-q", "--orphan", branch.strip_prefix("tag:").unwrap_or(branch)]);
+            for entry in std::fs::read_dir(&repo.0).expect("a folder").flatten() {
+                if entry.file_name() != ".git" {
+                    let path = entry.path();
+                    let gone = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+                    gone.expect("it goes");
+                }
+            }
+            let files = files.as_object().expect("files");
+            let files: Vec<_> = files.iter().map(|(name, text)| (&**name, text.as_str().expect("text"))).collect();
+            repo.commit(&files);
+            if let Some(tag) = branch.strip_prefix("tag:") {
+                repo.git(&["checkout", "-q", "--detach"]);
+                repo.git(&["branch", "-qD", tag]);
+                repo.git(&["tag", tag]);
+            }
+        }
+        repo.git(&["checkout", "-q", "master"]);
+    }
+}
+
+/// Recorded from Salt 3008.3 with GitPython.
+#[test]
+fn trees_are_chosen_as_salt_does() {
+    let tree = Tree::new();
+    let table: serde_json::Value = serde_json::from_str(include_str!("git_pillar.json")).expect("a table");
+    build(&tree.path().join("repos"), &table["repos"]);
+    let mut wrong = Vec::new();
+    for case in table["cases"].as_array().expect("cases") {
+        let mut list = vec![serde_json::json!({"git": case["git"]})];
+        list.extend(case["more"].as_array().cloned().unwrap_or_default());
+        let mut setting = case["opts"].as_object().cloned().unwrap_or_default();
+        setting.insert("ext_pillar".into(), list.into());
+        setting.insert("corpus_cachedir".into(), "$TREE/cache".into());
+        setting.insert("git_pillar_update_interval".into(), 3600.into());
+        let text = serde_json::Value::Object(setting).to_string().replace("$URL", "file://$TREE/repos");
+        tree.file("etc/minion", &text);
+        let mut words = vec!["pillar.items".to_owned(), "--out=json".to_owned()];
+        for name in ["pillarenv", "saltenv"] {
+            words.extend(case[name].as_str().map(|value| format!("{name}={value}")));
+        }
+        let said = tree.local(&words.iter().map(String::as_str).collect::<Vec<_>>()).expect(0);
+        let ours = &said.json()["local"];
+        if *ours != case["pillar"] {
+            wrong.push(format!("{}: salt {} ours {ours}\n{}", case["name"], case["pillar"], said.err));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

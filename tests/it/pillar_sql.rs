@@ -21,7 +21,21 @@ fn pillar(tree: &Tree) -> serde_json::Value {
 #[test]
 fn postgres_gives_pillar() {
     let tree = Tree::new();
-    let Some(server) = Server::start(tree.path().join("pg")) else {
+    let certs = tree.path().join("certs");
+    let tls = certificates(&certs);
+    let options = if tls { "-c listen_addresses=127.0.0.1 -c ssl=on" } else { "-c listen_addresses=" };
+    let started = Server::start_with(tree.path().join("pg"), options, |data| {
+        for (from, to) in [("leaf.pem", "server.crt"), ("leaf.key", "server.key")].iter().filter(|_| tls) {
+            std::fs::copy(certs.join(from), data.join(to)).expect("a copy");
+            let to = data.join(to).display().to_string();
+            for words in [["chown", "postgres", &to], ["chmod", "600", &to]] {
+                assert!(Command::new(words[0]).args(&words[1..]).status().expect("it starts").success());
+            }
+        }
+        let rules = "hostssl all all 127.0.0.1/32 trust\nlocal all all trust\n";
+        std::fs::write(data.join("pg_hba.conf"), rules).expect("a file");
+    });
+    let Some(server) = started else {
         println!("skipped: no PostgreSQL server here, or not root");
         return;
     };
@@ -68,6 +82,11 @@ fn postgres_gives_pillar() {
     let said = tree.local(&["pillar.items", "--out=json"]).expect(0);
     assert!(said.out.contains("PostgreSQL 127.0.0.1:1, database salt") && said.out.contains("refused"), "{}", said.out);
     assert!(!said.out.contains("s3cret") && !said.err.contains("s3cret"));
+    if tls {
+        speaks_tls(&tree);
+    } else {
+        println!("TLS is skipped: there is no openssl to make certificates with");
+    }
 }
 
 /// Makes an authority and a server's certificate for `localhost`; false where there is no openssl.
@@ -83,38 +102,17 @@ openssl x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 
     output.status.success()
 }
 
-#[test]
-fn postgres_speaks_tls() {
-    let tree = Tree::new();
-    let certs = tree.path().join("certs");
-    if !certificates(&certs) {
-        println!("skipped: there is no openssl to make certificates with");
-        return;
-    }
-    let server = Server::start_with(tree.path().join("pg"), "-c listen_addresses=127.0.0.1 -c ssl=on", |data| {
-        for (from, to) in [("leaf.pem", "server.crt"), ("leaf.key", "server.key")] {
-            std::fs::copy(certs.join(from), data.join(to)).expect("a copy");
-            let to = data.join(to).display().to_string();
-            for words in [["chown", "postgres", &to], ["chmod", "600", &to]] {
-                assert!(Command::new(words[0]).args(&words[1..]).status().expect("it starts").success());
-            }
-        }
-        let rules = "hostssl all all 127.0.0.1/32 trust\nlocal all all trust\n";
-        std::fs::write(data.join("pg_hba.conf"), rules).expect("a file");
-    });
-    let Some(_server) = server else {
-        println!("skipped: no PostgreSQL server here, or not root");
-        return;
-    };
+/// The same server by TLS, checked as libpq's `sslmode` says.
+fn speaks_tls(tree: &Tree) {
     let ask = |host: &str, more: &str| {
         configure(
-            &tree,
+            tree,
             &format!(
                 "postgres: {{host: {host}, port: 5599, user: postgres, db: postgres{more}}}\n\
                  ext_pillar:\n  - postgres: [\"SELECT 'tls', ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()\"]\n"
             ),
         );
-        pillar(&tree).to_string()
+        pillar(tree).to_string()
     };
     let yes = r#"{"tls":true}"#;
     assert_eq!(ask("localhost", ""), yes, "as libpq does when it is not told");

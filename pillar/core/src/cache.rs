@@ -35,21 +35,15 @@ impl PillarCache {
     /// Names an answer by all that the source sees.
     pub fn key(&self, source: &dyn PillarSource, ask: &Ask) -> String {
         let mut hash = Sha256::new();
-        let mut add = |text: &str| {
-            hash.update((text.len() as u64).to_le_bytes());
-            hash.update(text);
-        };
-        add(source.name());
-        add(&source.identity());
-        add(&ask.data.id);
-        add(&ask.saltenv);
-        add(ask.pillarenv.as_deref().unwrap_or("\0"));
-        let sees = source.sees();
-        if sees.grains {
-            add(&serde_json::to_string(&pack(&ask.data.grains)).unwrap_or_default());
+        let env = ask.pillarenv.as_deref().unwrap_or("\0");
+        for text in [source.name(), &source.identity(), &ask.data.id, &ask.saltenv, env] {
+            add(&mut hash, &Value::str(text));
         }
-        if sees.pillar {
-            add(&serde_json::to_string(&pack(&ask.data.pillar)).unwrap_or_default());
+        let sees = source.sees();
+        for (seen, value) in [(sees.grains, &ask.data.grains), (sees.pillar, &ask.data.pillar)] {
+            if seen {
+                add(&mut hash, value);
+            }
         }
         let digest: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         // The minion comes first, so that its answers can be found and dropped.
@@ -100,6 +94,35 @@ impl PillarCache {
         for entry in self.dir.iter().flat_map(std::fs::read_dir).flatten().flatten() {
             if entry.file_name().to_string_lossy().starts_with(&prefix) {
                 let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+/// Digests a value; no two values are digested as the same bytes.
+fn add(hash: &mut Sha256, value: &Value) {
+    let mut head = |tag: u8, number: u64| {
+        hash.update([tag]);
+        hash.update(number.to_le_bytes());
+    };
+    match value {
+        Value::Null => head(0, 0),
+        Value::Bool(b) => head(1, u64::from(*b)),
+        Value::Int(i) => head(2, i.cast_unsigned()),
+        Value::Float(x) => head(3, x.to_bits()),
+        Value::Str(text) => {
+            head(4, text.len() as u64);
+            hash.update(text.as_bytes());
+        }
+        Value::List(items) => {
+            head(5, items.len() as u64);
+            items.iter().for_each(|item| add(hash, item));
+        }
+        Value::Map(map) => {
+            head(6, map.len() as u64);
+            for (key, value) in &**map {
+                add(hash, key);
+                add(hash, value);
             }
         }
     }

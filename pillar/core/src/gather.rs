@@ -114,7 +114,7 @@ fn start(source: &Arc<dyn PillarSource>, ask: Ask, sources: &Sources) -> (Coming
 /// Asks one source, or takes its answer from the cache.
 fn load(source: &dyn PillarSource, ask: &Ask, cache: Option<Arc<PillarCache>>) -> Result<Given, Diagnostic> {
     // An explanation needs the places, which are not kept.
-    let Some(cache) = cache.filter(|_| !ask.explain) else { return source.load(ask) };
+    let Some(cache) = cache.filter(|_| !ask.explain && !source.is_local()) else { return source.load(ask) };
     let stamp = source.stamp(ask);
     let key = cache.key(source, ask);
     if let Some(kept) = cache.get(&key, stamp.as_deref()) {

@@ -15,6 +15,11 @@ pub trait PillarSource: Send + Sync {
     /// Says on what its answer depends, besides the minion's id and the environment.
     fn sees(&self) -> Sees;
 
+    /// Tells whether it reads no more than files of the master, which is as quick as a cache: its answers are not kept.
+    fn is_local(&self) -> bool {
+        false
+    }
+
     /// Returns a digest of what it reads, if that can be had for less than reading it: a cached answer of other
     /// content is not used.
     fn stamp(&self, _ask: &Ask) -> Option<String> {

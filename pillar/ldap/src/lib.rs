@@ -8,4 +8,4 @@ mod source;
 pub use account::Account;
 pub use client::{Bind, Directory, Found, LdapError, Scope, Settings};
 pub use people::{AuthError, People, Person};
-pub use source::{NAMES, make};
+pub use source::{NAMES, make, people};

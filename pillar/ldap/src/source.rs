@@ -1,7 +1,7 @@
 //! The pillar source `pillar_ldap`: searches that a file describes, with Salt's settings and its three modes.
 
 use crate::client::{Bind, Directory, Found, LdapError, Scope, Settings};
-use crate::people::{in_dn, in_filter};
+use crate::people::{People, in_dn, in_filter};
 use corpus_core::{Diagnostic, Map, Node, Pos, Value, python, suggest};
 use corpus_pillar::arguments::{Arguments, Entry, need};
 use corpus_pillar::{Ask, Given, Piece, PillarSource, Place, Sees};
@@ -343,4 +343,33 @@ fn pieces(before: &Map, after: &Map, found: &[Found], source: &str) -> Vec<Piece
     };
     let node = Node::from_value(&Value::map(changed), Pos::default());
     vec![Piece { node, under: vec![], place: Place::Thing(place.into()) }]
+}
+
+/// Where people are looked up: the settings of a search (`uri`, `ca_file`, `binddn`…) and those of [`People`].
+pub fn people(setting: &Map) -> Result<People, Diagnostic> {
+    const OWN: &[&str] =
+        &["user_base", "user_filter", "user_name", "group_base", "group_filter", "group_name", "key_attribute"];
+    for key in setting.keys().map(python::str) {
+        if !OWN.contains(&key.as_str()) && !SETTINGS.contains(&key.as_str()) {
+            let hint = suggest::did_you_mean(&key, OWN.iter().chain(SETTINGS).copied());
+            return Err(Diagnostic::error(format!("unknown setting '{key}' of the directory")).maybe_hint(hint));
+        }
+    }
+    let get = |name: &str| setting.get(name).filter(|value| !value.is_null());
+    let default = People::default();
+    let word = |name: &str, default: String| get(name).map_or(default, python::str);
+    let people = People {
+        settings: settings(&get, Duration::from_secs(60))?,
+        user_base: word("user_base", word("dn", default.user_base)),
+        user_filter: word("user_filter", default.user_filter),
+        user_name: word("user_name", default.user_name),
+        group_base: word("group_base", word("dn", default.group_base)),
+        group_filter: word("group_filter", default.group_filter),
+        group_name: word("group_name", default.group_name),
+        key_attribute: word("key_attribute", default.key_attribute),
+    };
+    if !people.user_filter.contains("{user}") {
+        return Err(Diagnostic::error("`user_filter` must have `{user}` in the place of the name"));
+    }
+    Ok(people)
 }

@@ -173,9 +173,9 @@ fn slapd() -> Option<&'static Slapd> {
             slapd.child.id(),
             slapd.dir.display()
         );
-        // It outlives this process on purpose: it ends what a killed test would leave.
-        #[expect(clippy::zombie_processes, reason = "it outlives this process")]
-        let _ = Command::new("setsid").args(["sh", "-c", &watch]).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        let mut watcher = Command::new("setsid");
+        watcher.args(["-f", "sh", "-c", &watch]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        assert!(watcher.status().unwrap().success());
         Some(slapd)
     });
     slapd.as_ref()
@@ -235,6 +235,20 @@ fn people_come_in_or_are_told_why_not() {
     }
     assert!(matches!(people.authenticate("many8", "many8-pw"), Err(AuthError::Locked(_))));
     assert_eq!(people.find("many8").unwrap().unwrap().account, Account::Locked);
+    // As the configuration says it.
+    let setting = serde_json::json!({
+        "uri": slapd.settings().uris[0], "ca_file": slapd.dir.join("ca.pem"), "binddn": "cn=reader,dc=x",
+        "bindpw": "reader-pw", "dn": "dc=x",
+    });
+    let configured = corpus_ldap::people(&serde_json::from_value(setting).unwrap()).unwrap();
+    assert_eq!(configured.groups(&configured.authenticate("ann", "ann-pw").unwrap()).unwrap(), ["staff", "web"]);
+    for (setting, expected) in [
+        (serde_json::json!({"user_bse": "x"}), "did you mean `user_base`?"),
+        (serde_json::json!({"user_filter": "(uid=x)"}), "must have `{user}`"),
+    ] {
+        let why = corpus_ldap::people(&serde_json::from_value(setting).unwrap()).unwrap_err();
+        assert!(why.to_text(None).contains(expected), "{}", why.to_text(None));
+    }
     let ambiguous = People { user_filter: "(uid=many*)".into(), ..people };
     assert!(matches!(ambiguous.find("many"), Err(AuthError::Ambiguous(..))));
 }

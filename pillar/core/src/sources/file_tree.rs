@@ -1,7 +1,7 @@
 //! `file_tree`: files are values and folders mappings, for nodegroups and for single minions.
 
 use super::nodegroups::member;
-use super::plain::{fingerprint, place};
+use super::plain::place;
 use crate::arguments::{Arguments, flag, need, text};
 use crate::source::{Ask, Given, Piece, PillarSource, Place, Sees};
 use corpus_core::{Diagnostic, Map, Node, Pos, Value, glob, merge, python};
@@ -76,10 +76,8 @@ impl PillarSource for FileTree {
         Sees::ALL
     }
 
-    fn stamp(&self, ask: &Ask) -> Option<String> {
-        let roots = self.roots(ask).ok()?;
-        let of = |root: &PathBuf| [root.join("nodegroups"), root.join("hosts").join(&*ask.data.id)];
-        Some(fingerprint(&roots.iter().flat_map(of).collect::<Vec<_>>()))
+    fn is_local(&self) -> bool {
+        true
     }
 
     fn load(&self, ask: &Ask) -> Result<Given, Diagnostic> {

@@ -29,6 +29,10 @@ impl PillarSource for Nodegroups {
         Sees::ALL
     }
 
+    fn is_local(&self) -> bool {
+        true
+    }
+
     fn load(&self, ask: &Ask) -> Result<Given, Diagnostic> {
         let groups = ask.opt("nodegroups").and_then(Value::as_map).cloned().unwrap_or_default();
         let mut of: Vec<Value> = Vec::new();

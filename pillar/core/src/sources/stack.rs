@@ -1,6 +1,6 @@
 //! `stack`: YAML files that configuration files list, laid over each other with a strategy of each mapping's own.
 
-use super::plain::{Engines, fingerprint, place};
+use super::plain::{Engines, place};
 use crate::arguments::Arguments;
 use crate::source::{Ask, Given, Piece, PillarSource, Sees};
 use corpus_core::{Diagnostic, Map, Node, NodeKind, Value, glob, python};
@@ -49,9 +49,8 @@ impl PillarSource for Stack {
         Sees::ALL
     }
 
-    fn stamp(&self, ask: &Ask) -> Option<String> {
-        let folders: Vec<PathBuf> = self.configs(ask).iter().filter_map(|cfg| Some(cfg.parent()?.to_owned())).collect();
-        Some(fingerprint(&folders))
+    fn is_local(&self) -> bool {
+        true
     }
 
     fn load(&self, ask: &Ask) -> Result<Given, Diagnostic> {
