@@ -170,7 +170,7 @@ fn document(groups: &[(String, Vec<Case>)], told: &[Vec<Told>]) -> String {
          message is that file, line *and column*; Salt when its message names the SLS file and the line (of several lines, \
          one is enough). Salt's messages are those of `salt-call --local` of Salt 3008, recorded by \
          `tests/mistakes/salt.py`; the whole of them stands beside each tree in `tests/mistakes/`.\n\n\
-         | | corpus | Salt |\n|---|---|---|\n| exact place | {} | {} |\n| accepts the mistake | {} | {} |\n",
+         | | corpus | Salt |\n|---|---|---|\n| exact place | {} | {} |\n| says nothing of it | {} | {} |\n",
         share(exact),
         share(salt),
         share(0),

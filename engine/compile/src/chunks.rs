@@ -17,6 +17,8 @@ pub(crate) struct Draft {
     /// Requisites by word, with the place of each target.
     pub requisites: Vec<(Arc<str>, At, Arc<Vec<Item>>)>,
     pub at: At,
+    /// A `name` that is no text: the ID is taken.
+    pub odd_name: Option<(Value, At)>,
 }
 
 /// Makes the chunks of all declarations.
@@ -44,7 +46,7 @@ pub(crate) fn drafts(cx: &mut Cx, high: &High, registry: &Registry) -> Vec<Draft
 }
 
 /// Warns of engine words whose value means nothing; Salt falls back to its defaults without a word to the user.
-fn odd_words(cx: &mut Cx, draft: &Draft) {
+fn odd_words(cx: &mut Cx, draft: &mut Draft) {
     let sound = |order: &Value| match order {
         Value::Int(_) | Value::Float(_) | Value::Null => true,
         other => matches!(other.as_str(), Some("first" | "last")),
@@ -62,6 +64,11 @@ fn odd_words(cx: &mut Cx, draft: &Draft) {
             message.to_owned(),
             "write `- retry: True`, or `- retry:` and below it `attempts:` and `interval:`",
         ));
+    }
+    if let Some((name, at)) = draft.odd_name.take() {
+        let message =
+            format!("`name: {}` in state '{}' is no text and has no effect: the ID is taken", py(&name), draft.low.id);
+        cx.warn(message, at, Some("put the name in quotes".to_owned()));
     }
     for (word, message, hint) in odd {
         let at = draft.low.arg_span(word).clone();
@@ -86,6 +93,7 @@ fn declare(cx: &Cx, id: &Value, body: &Body, decl: &Decl, out: &mut Vec<Draft>) 
         name_order: 0,
         requisites: vec![],
         at: decl.at,
+        odd_name: None,
     };
     let mut fun = None;
     let mut names = IndexMap::new();
@@ -118,6 +126,7 @@ fn declare(cx: &Cx, id: &Value, body: &Body, decl: &Decl, out: &mut Vec<Draft>) 
             name_order: place as u32 + 1,
             requisites: base.requisites.clone(),
             at: base.at,
+            odd_name: None,
         };
         match &entry.value {
             Value::Map(map) => {
@@ -155,7 +164,13 @@ fn set(cx: &Cx, draft: &mut Draft, id: &Value, pair: &Pair) {
         Some("state" | "fun") => return,
         Some("name") => {
             let value = pair.value();
-            low.name = if value.as_str().is_some() { value } else { id.clone() };
+            draft.odd_name = None;
+            if value.as_str().is_some() {
+                low.name = value;
+            } else {
+                low.name = id.clone();
+                draft.odd_name = Some((value, pair.at)).filter(|(value, _)| !value.is_null());
+            }
         }
         Some("order") => draft.order = Some(pair.value()),
         Some(word) if is_requisite(word) || matches!(word, "listen" | "listen_in") => {
@@ -266,7 +281,7 @@ impl<'r> Known<'r> {
                 return;
             }
             let message = format!("State '{}' was not found in SLS '{}'", low.full_name(), low.sls);
-            return suspect(cx, message, &low.span, low.full_name().chars().count(), function.hint.clone());
+            return suspect(cx, message, low, &low.span, low.full_name().chars().count(), function.hint.clone());
         }
         if !function.open {
             for key in low.args.keys().filter_map(Value::as_str) {
@@ -276,7 +291,7 @@ impl<'r> Known<'r> {
                 let message = format!("'{key}' is an invalid keyword argument for '{}'", low.full_name());
                 let words = engine_words().chain(function.args.iter().copied()).collect::<IndexSet<_>>();
                 let hint = did_you_mean(key, words);
-                suspect(cx, message, low.arg_span(key), key.chars().count(), hint);
+                suspect(cx, message, low, low.arg_span(key), key.chars().count(), hint);
             }
         }
         if function.open {
@@ -285,11 +300,24 @@ impl<'r> Known<'r> {
                 if function.args.contains(&key) {
                     continue;
                 }
+                // What `module.run` hands on has names of its own.
+                let own = function
+                    .args
+                    .iter()
+                    .copied()
+                    .filter(|arg| key.len() > 2 && arg.len() > 3 && *low.state != *"module");
+                let own = corpus_core::suggest::nearest(key, own);
+                if let (None, Some(word)) = (mistyped_requisite(key), own) {
+                    let message =
+                        format!("'{key}' in state '{}' is no argument of '{}' by itself", low.id, low.full_name());
+                    let hint = Some(format!("did you mean `{word}`?"));
+                    suspect(cx, message, low, low.arg_span(key), key.chars().count(), hint);
+                }
                 if let Some(word) = mistyped_requisite(key) {
                     let message =
                         format!("'{key}' in state '{}' is taken for an argument, not for a requisite", low.id);
                     let hint = Some(format!("did you mean `{word}`?"));
-                    suspect(cx, message, low.arg_span(key), key.chars().count(), hint);
+                    suspect(cx, message, low, low.arg_span(key), key.chars().count(), hint);
                 }
             }
         }
@@ -298,13 +326,13 @@ impl<'r> Known<'r> {
             return;
         }
         if let Some((arg, message)) = wrong_value(registry, low) {
-            suspect(cx, message, low.arg_span(&arg), arg.chars().count(), None);
+            suspect(cx, message, low, low.arg_span(&arg), arg.chars().count(), None);
         }
         for required in &function.required {
             if !low.args.contains(required) && missing(registry, low, required) {
                 let message = format!("Missing parameter {required} for state {}", low.full_name());
                 let hint = format!("`corpus sys.state_doc {}` tells what it takes", low.full_name());
-                suspect(cx, message, &low.span, low.full_name().chars().count(), Some(hint));
+                suspect(cx, message, low, &low.span, low.full_name().chars().count(), Some(hint));
             }
         }
     }
@@ -316,9 +344,13 @@ pub(crate) fn check(cx: &mut Cx, low: &LowChunk, registry: &Registry) {
 }
 
 /// Records what is a warning by default and an error under `strict`.
-fn suspect(cx: &mut Cx, message: String, span: &Span, len: usize, hint: Option<String>) {
+fn suspect(cx: &mut Cx, message: String, low: &LowChunk, span: &Span, len: usize, hint: Option<String>) {
     let new = if cx.opts.strict { Diagnostic::error } else { Diagnostic::warning };
-    let diagnostic = cx.located(new(message), span, len);
+    let mut diagnostic = cx.located(new(message), span, len);
+    if span.file != low.span.file && low.span.line > 0 {
+        // An `extend` brought it.
+        diagnostic = diagnostic.at(cx.loader.relocate(&low.span), "in the state that is declared here");
+    }
     let list = if cx.opts.strict { &mut cx.errors } else { &mut cx.warnings };
     list.push(diagnostic.maybe_hint(hint));
 }
@@ -327,7 +359,7 @@ fn suspect(cx: &mut Cx, message: String, span: &Span, len: usize, hint: Option<S
 fn mistyped_requisite(key: &str) -> Option<&'static str> {
     let known = keywords::REQUISITES.iter().chain(keywords::REQUISITES_IN).copied();
     let same_start = |word: &&str| word.len() > 4 && word.as_bytes().first() == key.as_bytes().first();
-    if key.len() < 6 { None } else { corpus_core::suggest::nearest(key, known.filter(same_start)) }
+    if key.len() < 5 { None } else { corpus_core::suggest::nearest(key, known.filter(same_start)) }
 }
 
 /// Reads the chunk's arguments and returns the one of a wrong type, with the run's words for it.

@@ -5,7 +5,7 @@ use crate::fnmatch::{fnmatch, is_pattern};
 use crate::high::{Arg, At, High, Pair, Run};
 use crate::loader::{LoadError, Loaded};
 use crate::sls::{self, Include, Origin};
-use corpus_core::Value;
+use corpus_core::{Diagnostic, Value};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -17,13 +17,15 @@ pub(crate) struct Renderer<'c, 'a> {
     matched: Vec<Arc<str>>,
     rendered: HashSet<(Arc<str>, Arc<str>)>,
     lists: HashMap<Arc<str>, Vec<String>>,
+    /// The includes that lead to the file at hand, the outermost first: where each stands, and what it names.
+    way: Vec<(At, Arc<str>)>,
 }
 
 impl<'c, 'a> Renderer<'c, 'a> {
     pub fn new(cx: &'c mut Cx<'a>, matches: &[(String, Vec<String>)]) -> Self {
         let envs = cx.loader.envs();
         let matched = matches.iter().map(|(env, _)| env.as_str().into()).collect();
-        Self { cx, envs, matched, rendered: HashSet::new(), lists: HashMap::new() }
+        Self { cx, envs, matched, rendered: HashSet::new(), lists: HashMap::new(), way: vec![] }
     }
 
     /// Renders what the top file matched, or what was called for.
@@ -91,7 +93,9 @@ impl<'c, 'a> Renderer<'c, 'a> {
                 if self.rendered.contains(&(env.clone(), target.clone())) {
                     continue;
                 }
+                self.way.push((include.at, target.clone()));
                 let mut nested = self.render(&target, &env, Some(include.at));
+                self.way.pop();
                 for body in nested.ids.values_mut() {
                     body.included_from.push(sls.clone());
                 }
@@ -115,11 +119,7 @@ impl<'c, 'a> Renderer<'c, 'a> {
                 if !diagnostic.message.starts_with("Rendering SLS") {
                     diagnostic.message = format!("Rendering SLS '{env}:{sls}' failed: {}", diagnostic.message);
                 }
-                if let Some(at) = from {
-                    let label = format!("included here as `{sls}`");
-                    diagnostic = diagnostic.at(self.cx.span(at), label);
-                }
-                diagnostic
+                self.with_way(diagnostic, 0)
             }
             LoadError::NotFound => {
                 let hint = self.suggestion(sls, env);
@@ -135,10 +135,18 @@ impl<'c, 'a> Renderer<'c, 'a> {
                 if let (None, Some((_, _, label))) = (from, named) {
                     diagnostic.labels = vec![label.clone()];
                 }
-                diagnostic
+                self.with_way(diagnostic, 1)
             }
         };
         self.cx.errors.push(diagnostic);
+    }
+
+    /// Adds the includes that lead to the file at hand, the nearest first, but for some that are told already.
+    fn with_way(&self, mut diagnostic: Diagnostic, told: usize) -> Diagnostic {
+        for (at, sls) in self.way.iter().rev().skip(told) {
+            diagnostic = diagnostic.at(self.cx.span(*at), format!("included here as `{sls}`"));
+        }
+        diagnostic
     }
 
     fn suggestion(&mut self, sls: &str, env: &Arc<str>) -> Option<String> {

@@ -80,7 +80,7 @@ impl Modules {
         Module { info: ModuleInfo { file: file.clone(), functions }, program }
     }
 
-    /// Names the functions, and those modules that do not say which they have.
+    /// Names the functions.
     pub fn names(&self) -> Vec<String> {
         let known = self.known();
         let functions = |module: &Module| {

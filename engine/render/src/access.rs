@@ -8,6 +8,7 @@ use crate::{methods, ops, show};
 use corpus_core::exec::{Call, ExecError};
 use corpus_core::suggest::did_you_mean;
 use corpus_core::value::{Map as CoreMap, Value as Core};
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -128,7 +129,12 @@ impl Vm<'_> {
                     let fail = self.no_function(name);
                     let why = self.cx.caller.explain(name).map(|why| Near::Hint(why.into()));
                     let near = why.unwrap_or_else(|| self.functions());
-                    Val::Undef(Rc::new(Undef { message: fail.message, name: name.clone(), near }))
+                    Val::Undef(Rc::new(Undef {
+                        message: fail.message,
+                        name: name.clone(),
+                        near,
+                        origin: OnceCell::new(),
+                    }))
                 }
                 Obj::SaltModule(module) => {
                     let full = format!("{module}.{name}");
@@ -136,7 +142,12 @@ impl Vm<'_> {
                         Val::obj(Obj::SaltFunction(full.into()))
                     } else {
                         let message = format!("'salt.loader.lazy.LoadedMod object' has no attribute '{name}'");
-                        Val::Undef(Rc::new(Undef { message, name: full.into(), near: self.functions() }))
+                        Val::Undef(Rc::new(Undef {
+                            message,
+                            name: full.into(),
+                            near: self.functions(),
+                            origin: OnceCell::new(),
+                        }))
                     }
                 }
                 Obj::Loop(l) => loop_field(l, name).unwrap_or_else(missing),
@@ -218,7 +229,7 @@ pub fn no_item(base: &Val, key: &Val) -> Val {
         "attribute" => format!("'{of}' has no attribute {}", show::repr(key)),
         _ => format!("{of} has no element {}", show::repr(key)),
     };
-    Val::Undef(Rc::new(Undef { message, name, near: Near::Of(base.clone()) }))
+    Val::Undef(Rc::new(Undef { message, name, near: Near::Of(base.clone()), origin: OnceCell::new() }))
 }
 
 /// Finds an undefined value inside of a container.

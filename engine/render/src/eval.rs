@@ -7,7 +7,7 @@ use crate::fail::{Fail, Kind, R, defined, err, undefined};
 use crate::tree::{Arg, Cmp, Expr, ExprKind, ForLoop, Lit, Load, MacroDef, Stmt, Sym, Target, Template};
 use crate::value::{Loop, Macro, Near, Obj, Scope, Undef, Val};
 use crate::{checks, filters, globals, methods, ops, show};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
@@ -236,6 +236,7 @@ impl<'e> Vm<'e> {
                                 ),
                                 name: shown,
                                 near: Near::Scope(m.scope.clone()),
+                                origin: OnceCell::new(),
                             }))
                         });
                         scope.set(*target, value);
@@ -495,7 +496,16 @@ impl<'e> Vm<'e> {
     pub fn eval(&mut self, expr: &Expr, scope: &Rc<Scope>) -> R<Val> {
         match &expr.kind {
             ExprKind::Lit(Lit::Str(s)) => Ok(Val::Str(s.clone())),
-            _ => stacker::maybe_grow(RED_ZONE, STACK, || self.compute(expr, scope)),
+            _ => {
+                let value = stacker::maybe_grow(RED_ZONE, STACK, || self.compute(expr, scope))?;
+                if let (Val::Undef(undef), ExprKind::Var(_) | ExprKind::Attr(..) | ExprKind::Item(..)) =
+                    (&value, &expr.kind)
+                {
+                    // The first place counts; one that is handed on has it already.
+                    let _ = undef.origin.set((self.template.clone(), expr.at));
+                }
+                Ok(value)
+            }
         }
     }
 
@@ -515,7 +525,7 @@ impl<'e> Vm<'e> {
                     let name = name.name();
                     let message = format!("{} is undefined", corpus_core::python::quoted(&name));
                     let near = if self.engine.is_plain() { Near::Lenient } else { Near::Scope(scope.clone()) };
-                    Val::Undef(Rc::new(Undef { message, name, near }))
+                    Val::Undef(Rc::new(Undef { message, name, near, origin: OnceCell::new() }))
                 }
             },
             ExprKind::List(items) => Val::list(self.all(items, scope)?),

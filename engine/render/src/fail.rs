@@ -31,6 +31,8 @@ pub struct Fail {
     pub not_found: bool,
     /// Words beside the place.
     pub label: String,
+    /// The place is where an undefined value came about, and its use is not told yet.
+    pub unused: bool,
 }
 
 pub type R<T> = Result<T, Box<Fail>>;
@@ -46,6 +48,7 @@ impl Fail {
             hints: vec![],
             not_found: false,
             label: String::new(),
+            unused: false,
         })
     }
 
@@ -57,8 +60,14 @@ impl Fail {
 
     /// Notes the place, unless one nearer to the cause is known.
     pub fn place(mut self: Box<Self>, template: &Arc<Template>, at: u32) -> Box<Self> {
-        if self.at.is_none() {
+        let Some((own, origin)) = &self.at else {
             self.at = Some((template.clone(), at));
+            return self;
+        };
+        if std::mem::take(&mut self.unused)
+            && (!Arc::ptr_eq(own, template) || own.pos(*origin).line != own.pos(at).line)
+        {
+            self.chain.push((template.clone(), at, "used here".to_owned()));
         }
         self
     }
@@ -131,6 +140,8 @@ pub fn refuse<T>(message: impl Into<String>) -> R<T> {
 /// Makes the error of a use of an undefined value.
 pub fn undefined(undef: &Undef) -> Box<Fail> {
     let mut fail = Fail::new(Kind::Undefined, undef.message.clone());
+    fail.at = undef.origin.get().cloned();
+    fail.unused = fail.at.is_some();
     let near: Vec<Arc<str>> = match &undef.near {
         Near::Nothing | Near::Lenient | Near::Hint(_) => vec![],
         Near::Scope(scope) => {

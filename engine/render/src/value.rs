@@ -5,7 +5,7 @@
 use crate::tree::{MacroDef, Sym, Template};
 use corpus_core::value::{Map as CoreMap, Value as Core};
 use indexmap::{Equivalent, IndexMap};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::cmp::Ordering;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::rc::Rc;
@@ -33,6 +33,8 @@ pub struct Undef {
     pub message: String,
     pub name: Arc<str>,
     pub near: Near,
+    /// Where it came about: the mistake is there, wherever it is used.
+    pub origin: OnceCell<(Arc<Template>, u32)>,
 }
 
 /// Where names like an undefined one may be found, for "did you mean".
@@ -384,12 +386,17 @@ impl Val {
 
     /// Makes the value of an inline `if` without `else`.
     pub fn lenient(message: String) -> Self {
-        Self::Undef(Rc::new(Undef { message, name: "".into(), near: Near::Lenient }))
+        Self::Undef(Rc::new(Undef { message, name: "".into(), near: Near::Lenient, origin: OnceCell::new() }))
     }
 
     /// Makes an undefined value with Jinja's words for it.
     pub fn undef(message: impl Into<String>) -> Self {
-        Self::Undef(Rc::new(Undef { message: message.into(), name: "".into(), near: Near::Nothing }))
+        Self::Undef(Rc::new(Undef {
+            message: message.into(),
+            name: "".into(),
+            near: Near::Nothing,
+            origin: OnceCell::new(),
+        }))
     }
 
     /// Wraps outside data; containers are opened later.

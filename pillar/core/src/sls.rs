@@ -31,7 +31,10 @@ impl Run<'_> {
                 } else {
                     let message = format!("No matching pillar environment for environment '{env}' found");
                     let hint = suggest::did_you_mean(env, self.envs.iter().map(String::as_str));
-                    self.fail(&message, Diagnostic::error(&message).maybe_hint(hint));
+                    let mut diagnostic = Diagnostic::error(&message).maybe_hint(hint);
+                    let named = self.named_at.iter().find(|(of, sls, _)| of == env && sls == name);
+                    diagnostic.labels.extend(named.map(|(.., label)| label.clone()));
+                    self.fail(&message, diagnostic);
                     vec![]
                 };
                 if found.is_empty() {

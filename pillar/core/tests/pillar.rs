@@ -106,7 +106,7 @@ fn points_at_the_mistake() {
         (
             serde_json::json!({"base/top.sls": "base:\n  '*':\n    - a\n", "base/a.sls": "x: 1\ny: [\n"}),
             "did not find expected node content",
-            "a.sls:3",
+            "a.sls:2:4",
         ),
         (
             serde_json::json!({"base/top.sls": "base:\n  'web* and':\n    - a\n"}),

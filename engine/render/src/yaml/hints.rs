@@ -47,6 +47,9 @@ pub fn for_error(text: &str, error: &YamlError) -> Vec<String> {
     }
     if message == "did not find expected key" || message.starts_with("did not find expected '-'") {
         match rest.chars().next() {
+            Some('}') if here.contains("}}") => {
+                out.push("a Jinja expression opens with two braces, `{{ … }}`".into());
+            }
             Some('-') => out.push("list items of one list must start in the same column".into()),
             _ if here.matches(['"', '\'']).count() >= 2 => {
                 out.push("text after a closing quote: put the whole value in one pair of quotes".into());

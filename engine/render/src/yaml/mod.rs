@@ -44,6 +44,10 @@ impl YamlError {
     /// Returns the place to show in a text: where the reader gave up, or where what it was reading began, if that is
     /// what has to be changed: a bracket or quote that is not closed, a key without a colon, an asterisk.
     pub fn place(&self, text: &str) -> Pos {
+        let here = text.lines().nth(self.pos.line.saturating_sub(1) as usize).unwrap_or_default();
+        if let Some(brace) = self.lone_brace(here) {
+            return brace;
+        }
         let ended = text.lines().nth(self.pos.line.saturating_sub(1) as usize).is_none();
         let unclosed = self.message.starts_with("did not find expected ','");
         let began = ["could not find expected ':'", "did not find expected alphabetic"];
@@ -51,6 +55,18 @@ impl YamlError {
         let begins = |(pos, _): &&(Pos, String)| ended || began || unclosed && pos.line < self.pos.line;
         let open = self.related.iter().find(|(_, text)| text == STILL_OPEN);
         open.or(self.related.first().filter(begins)).map_or(self.pos, |(pos, _)| *pos)
+    }
+
+    /// Finds the `{` of `{ a }}`, a Jinja expression that lost a brace.
+    fn lone_brace(&self, line: &str) -> Option<Pos> {
+        let chars: Vec<char> = line.chars().collect();
+        let at = self.pos.col.checked_sub(1)? as usize;
+        let closed = self.message == "did not find expected key"
+            && chars.get(at) == Some(&'}')
+            && at > 0
+            && chars[at - 1] == '}';
+        let open = chars.iter().take(at).rposition(|c| *c == '{').filter(|_| closed)?;
+        Some(Pos::new(self.pos.line, u32::try_from(open).ok()? + 1))
     }
 
     /// Notes the bracket around a place where nothing that may stand there was found, if it opened on an earlier line.
