@@ -15,6 +15,7 @@ pub mod real;
 pub mod retcode;
 pub mod service;
 pub mod shadow;
+pub mod x509;
 
 /// The execution modules, one file each.
 pub mod fns {

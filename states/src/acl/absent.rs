@@ -48,7 +48,7 @@ impl State for Absent {
         }
         let gone = vec![Prediction::Fact(wanted.fact(), Value::Null)];
         let entry = acl::written(kind, name);
-        plan.exec(acl::set(&["-x", &entry], self.recurse, &[self.name.clone()]), gone);
+        plan.exec(acl::set(&["-x", &entry], self.recurse, std::slice::from_ref(&self.name)), gone);
         Ok(plan.says("Removing permissions", "Removing permissions"))
     }
 }

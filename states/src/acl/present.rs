@@ -54,11 +54,11 @@ impl State for Present {
         }
         let mut plan = Plan::default();
         if self.force {
-            plan.exec(acl::set(&["-b"], self.recurse, &[self.name.clone()]), vec![]);
+            plan.exec(acl::set(&["-b"], self.recurse, std::slice::from_ref(&self.name)), vec![]);
         }
         let entry = format!("{}:{perms}", acl::written(&self.acl_type, name));
         let becomes = vec![Prediction::Fact(wanted.fact(), i64::from(bits).into())];
-        plan.exec(acl::set(&["-m", &entry], self.recurse, &[self.name.clone()]), becomes);
+        plan.exec(acl::set(&["-m", &entry], self.recurse, std::slice::from_ref(&self.name)), becomes);
         let shown = |perms: &str| -> Value {
             let words = [("acl_name", name.as_str()), ("acl_type", &self.acl_type), ("perms", perms)];
             words.into_iter().collect::<Map>().into()

@@ -54,7 +54,13 @@ impl What {
         let verb = if enable { "a2en" } else { "a2dis" };
         plan.exec(Command::new([&format!("{verb}{short}"), name]), vec![Prediction::Fact(fact, enable.into())]);
         let infinitive = if enable { "enable" } else { "disable" };
-        plan.memo = format!("Failed to {infinitive} {name} Apache {word}").into();
+        let kind = short[..1].to_uppercase() + &short[1..];
+        plan.memo = vec![
+            format!("Failed to {infinitive} {name} Apache {word}"),
+            // Salt: what the program means by its 1.
+            format!("{kind} {name} Not found"),
+        ]
+        .into();
         let (old, new) = if enable { (Value::Null, name.into()) } else { (name.into(), Value::Null) };
         Ok(plan.change("old", old).change("new", new).says(format!("Apache {word} {name} is set to be {how}."), ""))
     }
@@ -65,7 +71,11 @@ pub fn settle(plan: &Plan, seen: &[Observed]) -> Settled {
     match seen.iter().filter_map(Observed::output).find(|output| !output.ok()) {
         None => Settled::as_planned(plan),
         Some(output) => {
-            let comment = format!("{} ({})", plan.memo.as_str().unwrap_or_default(), corpus_exec::ask::said(output));
+            let failed = plan.memo.as_list().unwrap_or_default().iter().filter_map(Value::as_str);
+            let mut words = failed.map(str::to_owned);
+            let (what, missing) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+            let why = if output.code == 1 { missing } else { corpus_exec::ask::said(output) };
+            let comment = format!("{what} ({why})");
             Settled { result: false, changes: Map::new(), comment }
         }
     }

@@ -101,6 +101,8 @@ impl Change {
     }
 }
 
+const MARK: &str = "/corpus/mark";
+
 /// Writes a word as `augtool` reads it.
 fn quoted(word: &str) -> String {
     let quote = if word.contains('"') { '\'' } else { '"' };
@@ -123,7 +125,8 @@ impl State for Change {
             format!("{} {}\n", order.verb, words.join(" "))
         };
         let mut script: String = orders.iter().map(line).collect();
-        script += &format!("preview {}\n", quoted(&format!("/files{}", file.display())));
+        // Some commands print what they did: the new text begins behind a mark.
+        script += &format!("set {MARK} here\nget {MARK}\npreview {}\n", quoted(&format!("/files{}", file.display())));
         let mut command = Command::new(["augtool"]);
         if let Some(lens) = &self.lens {
             command.argv.extend(["--noautoload".into(), format!("--transform={lens} incl {}", file.display())]);
@@ -135,15 +138,18 @@ impl State for Change {
         if !output.ok() || !output.stderr.is_empty() {
             return Err(StateError::failed(format!("Error: {}", ask::said(&output))));
         }
-        let new = output.stdout_text();
+        let printed = output.stdout_text();
+        let (_, new) = printed
+            .split_once(&format!("{MARK} = here\n"))
+            .ok_or_else(|| StateError::failed(format!("Error: augtool did not answer as expected: {printed}")))?;
         let mut plan = Plan::unchanged("No changes made");
         if new == old {
             return Ok(plan);
         }
-        plan.push(Effect::text(&file, new.clone()), vec![]);
+        plan.push(Effect::text(&file, new), vec![]);
         let place = self.context.as_ref().map(|context| format!(" in file \"{context}\":\n")).unwrap_or_default();
         Ok(plan
-            .change("diff", diff::bare(&old, &new))
+            .change("diff", diff::bare(&old, new))
             .says(format!("Executing commands{place}{}", commands.join("\n")), "Changes have been saved"))
     }
 }

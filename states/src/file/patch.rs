@@ -134,7 +134,8 @@ impl State for Patch {
     fn settle(&self, plan: &Plan, seen: &[Observed], _: &PlanCx<'_>) -> Result<Settled, StateError> {
         let mut settled = Settled::as_planned(plan);
         if let Some(output) = seen.iter().find_map(Observed::output) {
-            settled.changes = shown(output);
+            settled.changes = [("pid", output.pid)].into_iter().collect();
+            settled.changes.0.extend(shown(output).0);
             settled.result = output.ok();
             if !output.ok() {
                 settled.comment = "Failed to apply patch".into();
