@@ -262,7 +262,7 @@ fn nonsense_on_the_socket_is_refused_and_the_service_goes_on() {
         end(f.ask(What::Deploy(bad))).1
     };
     for (words, change) in [
-        ("no name", &(|o: &mut Order| o.project = "../../etc".into()) as &dyn Fn(&mut Order)),
+        ("no project name", &(|o: &mut Order| o.project = "../../etc".into()) as &dyn Fn(&mut Order)),
         ("no project", &|o| o.project = "bar".into()),
         ("only branches", &|o| o.reference = "refs/replace/x".into()),
         ("only a branch", &|o| o.reference = "refs/tags/x".into()),
