@@ -33,8 +33,7 @@ def salt():
     import salt.client
     import salt.config
 
-    local = {"file_client": "local"}
-    caller = salt.client.Caller(mopts=salt.config.minion_config("/etc/salt/minion") | local)
+    caller = salt.client.Caller(mopts=salt.config.minion_config("/etc/salt/minion"))
     caller.cmd("grains.items")
 
     def ask(sls, pillar, more, anew):
@@ -44,7 +43,7 @@ def salt():
             os.close(out)
             # Salt refreshes modules and pillar in the course of a run: what it loads anew is the child's alone.
             try:
-                here = salt.client.Caller(mopts=salt.config.minion_config("/etc/salt/minion") | local) if anew else caller
+                here = salt.client.Caller(mopts=salt.config.minion_config("/etc/salt/minion")) if anew else caller
                 answer = here.cmd("state.sls", sls, pillar=pillar, **more)
             except BaseException as error:  # whatever Salt dies of is its answer
                 answer = {"error": f"{type(error).__name__}: {error}"}

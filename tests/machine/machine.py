@@ -27,10 +27,10 @@ FIELDS = ("result", "name", "comment", "changes")
 # Files that tell of the moment or of the engine, not of the states.
 VOLATILE = re.compile(
     r"^/(var/log|var/cache|var/tmp|tmp|run|dev|proc|sys|root/\.cache|root/\.config/pip|etc/salt|opt/salt|opt/corpus"
-    r"|var/lib/(systemd|dbus|private|apt/(lists|periodic|extended_states)|dpkg/(lock|triggers|diversions|statoverride)|ucf|logrotate"
+    r"|var/lib/(systemd|dbus|private|apt/(lists|periodic|extended_states)|dpkg/(lock|status|triggers|diversions|statoverride)|ucf|logrotate"
     r"|corpus|salt)|etc/(ld\.so\.cache|machine-id|mtab|\.pwd\.lock|resolv\.conf|ssh/ssh_host)|srv/(cases|out|inside|corpus)"
     r"|usr/local/bin/(corpus|salt-call)|srv/salt|var/run)(/|$|-old|\.|_)"
-    r"|/__pycache__|/\.git/(objects|index|logs|ORIG_HEAD|FETCH_HEAD|COMMIT_EDITMSG|hooks|info|branches|description|packed-refs)"
+    r"|/__pycache__|/\.git/|/refs(/|$)|/(FETCH_HEAD|packed-refs)$"
     r"|-old$|^/etc/(passwd|group|shadow|gshadow|subuid|subgid)-$|~$|\.dpkg-old$")
 
 
@@ -107,6 +107,8 @@ def snapshot(upper):
 
 
 def normal_file(path, data):
+    if path.startswith("/var/spool/cron/"):
+        data = re.sub(rb"(?m)^# \(.* installed on .*\)$", b"# (installed)", data)
     if path == "/etc/shadow":
         # The day of the last change, and the salt of what was hashed anew.
         data = re.sub(rb"(?m)^([^:]*:[^:]*):\d+:", rb"\1:DAY:", data)

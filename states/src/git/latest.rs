@@ -212,7 +212,7 @@ impl Latest {
                  and {url} would be cloned{kind} into this directory."
             )
         } else {
-            format!("Repository {url} would be cloned{kind} to {target}")
+            format!("Repository {url} would be cloned to {target}")
         };
         let mut plan = Plan::default()
             .says(would, format!("{url} cloned to {target}{kind}"))

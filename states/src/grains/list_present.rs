@@ -1,7 +1,7 @@
 //! `grains.list_present`
 
 use super::shared::{self, Place};
-use corpus_core::{Plan, PlanCx, State, StateError, Value, python};
+use corpus_core::{Map, Plan, PlanCx, State, StateError, Value, python};
 use serde::Deserialize;
 
 /// Keeps values in a grain that is a list.
@@ -61,7 +61,8 @@ impl State for ListPresent {
         }
         did += &format!("Append value {shown} to grain {name}");
         let new: Vec<Value> = have.into_iter().chain(missing).collect();
-        let mut plan = Plan::default().says(would, did).change("new", Value::list(new.clone()));
+        let change: Map = [(name.as_str(), Value::list(new.clone()))].into_iter().collect();
+        let mut plan = Plan::default().says(would, did).change("new", change);
         place.set(cx, Some(Value::list(new)), &mut plan)?;
         Ok(plan)
     }

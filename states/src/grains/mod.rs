@@ -24,13 +24,31 @@ impl<'a> Place<'a> {
         self.path.iter().try_fold(self.all.clone(), |at, key| at.get(key).cloned())
     }
 
-    /// Adds the effects that set the grain, or that remove it.
-    pub fn set(&self, cx: &PlanCx<'_>, value: Option<Value>, plan: &mut Plan) -> Result<(), StateError> {
+    /// Returns what stands in the way: a value on the path that holds nothing, with its name and the next one.
+    pub fn obstacle(&self) -> Option<(&'a str, Value, &'a str)> {
+        let mut at = self.all.clone();
+        for pair in self.path.windows(2) {
+            at = at.get(pair[0]).cloned()?;
+            if !matches!(at, Value::Map(_) | Value::Null) {
+                return Some((pair[0], at, pair[1]));
+            }
+        }
+        None
+    }
+
+    /// Returns the topmost grain as it will be.
+    pub fn changes(&self, value: Option<Value>) -> Map {
         let top = self.path.first().copied().unwrap_or_default();
         let gone = value.is_none() && self.path.len() == 1;
         let below = self.all.get(top).cloned().unwrap_or_default();
         let changed = if gone { Value::Null } else { grains::placed(&below, &self.path[1..], value) };
-        let changes: Map = [(top, changed)].into_iter().collect();
+        [(top, changed)].into_iter().collect()
+    }
+
+    /// Adds the effects that set the grain, or that remove it.
+    pub fn set(&self, cx: &PlanCx<'_>, value: Option<Value>, plan: &mut Plan) -> Result<(), StateError> {
+        let gone = value.is_none() && self.path.len() == 1;
+        let changes = self.changes(value);
         for effect in grains::storing(cx.host, &changes, gone)? {
             plan.push(effect, vec![]);
         }

@@ -1,7 +1,7 @@
 //! `grains.present`
 
 use super::shared::{self, Place};
-use corpus_core::{Map, Plan, PlanCx, State, StateError, Value, python};
+use corpus_core::{Plan, PlanCx, State, StateError, Value, python};
 use serde::Deserialize;
 
 /// Keeps a grain at a value.
@@ -45,15 +45,21 @@ impl State for Present {
                 return Err(StateError::failed(format!("The key '{name}' {what}. Use 'force=True' to overwrite.")));
             }
         }
+        if let Some((key, value, next)) = place.obstacle().filter(|_| !self.force) {
+            let value = python::str(&value);
+            return Err(StateError::failed(format!(
+                "The key '{key}' value is '{value}', which is different from the provided key '{next}'. Use \
+                 'force=True' to overwrite."
+            )));
+        }
         let would = if have.is_none() {
             format!("Grain {name} is set to be added")
         } else {
             format!("Grain {name} is set to be changed")
         };
         let mut plan = Plan::default().says(would, format!("Set grain {name} to {}", python::str(&self.value)));
-        let changed: Map = [(name.as_str(), self.value.clone())].into_iter().collect();
         place.set(cx, Some(self.value.clone()), &mut plan)?;
-        plan.changes = changed;
+        plan.changes = place.changes(Some(self.value.clone()));
         Ok(plan)
     }
 }

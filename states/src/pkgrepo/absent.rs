@@ -35,19 +35,29 @@ impl State for Absent {
                 .or_else(|| name.strip_prefix("ppa:").map(str::to_owned))
                 .map(|ppa| format!("/{ppa}/ubuntu"));
             let want = Line::parse(name);
-            let gone = |text: &str| {
-                Line::parse(text).is_some_and(|line| match (&marker, &want) {
+            // What is left of a line: all of it, what nobody wants gone of its components, or nothing.
+            let left = |text: &str| -> Option<String> {
+                let Some(line) = Line::parse(text) else { return Some(text.to_owned()) };
+                let gone = match (&marker, &want) {
                     (Some(marker), _) => line.uri.contains(marker.as_str()),
                     (None, Some(want)) => !line.disabled && line.same_place(want),
                     (None, None) => line.uri.trim_end_matches('/') == name.trim_end_matches('/'),
-                })
+                };
+                if !gone {
+                    return Some(text.to_owned());
+                }
+                let asked = want.as_ref().map(|want| want.comps.clone()).unwrap_or_default();
+                let mut rest = line.clone();
+                rest.comps.retain(|comp| !asked.contains(comp));
+                let nothing = asked.is_empty() || rest.comps.is_empty();
+                if nothing { None } else { Some(rest.write()) }
             };
             for path in shared::apt_files(cx) {
                 let text = ask::text(cx.host, &path)?.unwrap_or_default();
-                if !text.lines().any(gone) {
+                let rest: String = text.lines().filter_map(left).map(|line| format!("{line}\n")).collect();
+                if rest.trim_end() == text.trim_end() {
                     continue;
                 }
-                let rest: String = text.lines().filter(|line| !gone(line)).map(|line| format!("{line}\n")).collect();
                 if rest.trim().is_empty() && path != "/etc/apt/sources.list" {
                     plan.push(Effect::Remove { path: path.into() }, vec![]);
                 } else {

@@ -5,7 +5,7 @@ use corpus_core::decode::OneOrMany;
 use corpus_core::host::Command;
 use corpus_core::source::{FileOrigin, FileRequest};
 use corpus_core::state::arguments;
-use corpus_core::{Attrs, Content, Effect, Map, Plan, PlanCx, Prediction, State, StateError, Value, python};
+use corpus_core::{Attrs, Content, Effect, Map, Observed, Plan, PlanCx, Prediction, Settled, State, StateError, Value, python};
 use corpus_exec::{ask, pkg};
 use serde::Deserialize;
 
@@ -123,6 +123,16 @@ impl State for Managed {
             ),
             format!("Configured package repo '{}'", self.name),
         ))
+    }
+
+    /// A repository that cannot be fetched is not configured.
+    fn settle(&self, plan: &Plan, seen: &[Observed], _: &PlanCx<'_>) -> Result<Settled, StateError> {
+        let mut settled = Settled::as_planned(plan);
+        if let Some(output) = seen.iter().filter_map(Observed::output).find(|output| !output.ok()) {
+            settled.result = false;
+            settled.comment = format!("Failed to configure repo '{}': {}", self.name, ask::said(output));
+        }
+        Ok(settled)
     }
 }
 

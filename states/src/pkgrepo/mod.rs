@@ -1,7 +1,7 @@
 //! What `pkgrepo.*` share: one-line apt sources and sections of yum's files, edited in place.
 
 use corpus_core::{Attrs, Content, Effect, Map, PlanCx, StateError, Value, python};
-use corpus_exec::ask;
+use corpus_exec::{ask, pkg};
 
 /// A one-line apt source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,7 +100,11 @@ pub fn yum_folder(cx: &PlanCx<'_>) -> Option<&'static str> {
 
 /// Tells whether the machine uses apt.
 pub fn is_apt(cx: &PlanCx<'_>) -> bool {
-    ask::is_dir(cx.host, "/etc/apt")
+    // A folder of apt's may lie on any machine.
+    match pkg::provider(cx.host) {
+        Ok(packages) => packages.name() == "apt",
+        Err(_) => ask::is_dir(cx.host, "/etc/apt"),
+    }
 }
 
 /// Returns the settings of a section.

@@ -1,9 +1,9 @@
 # sls: bind,bind.config
-# check: apt-get install -y -qq bind9-dnsutils >/dev/null; dig +short @127.0.0.1 www.lab.example A | grep 192.0.2.7
+# check: apt-get install -y -qq bind9-dnsutils >/dev/null 2>&1; dig +short @127.0.0.1 www.lab.example A | grep 192.0.2.7
 bind:
   config:
     options:
-      allow-recursion: '{ any; };'
+      allow-recursion: '{ any; }'
   configured_zones:
     lab.example:
       type: master

@@ -10,7 +10,6 @@ openssh:
         present: true
         enc: ssh-ed25519
         comment: lab@example.org
-        source: ''
         name: AAAAC3NzaC1lZDI1NTE5AAAAIJ6vRk5TSYPfJq6S3qCAGRmFXn9RLW0J5mYzQhVDO2Xo
   sshd_enable: true
 sshd_config:

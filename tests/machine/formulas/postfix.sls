@@ -4,8 +4,8 @@ postfix:
   manage_main_config: true
   manage_master_config: true
   aliases:
-    use_file: false
-    present:
+    use_file: true
+    content: |
       root: lab
   config:
     myhostname: lab.example

@@ -35,7 +35,9 @@ impl Packages for Pacman {
         let stamp = ask::stamp(look, LOCAL)?;
         ask::remembered(look, "pkg:pacman", &stamp, || {
             let mut all = Installed::default();
-            for folder in look.list(LOCAL.as_ref())? {
+            // Before the first installation there is no folder.
+            let folders = look.list(LOCAL.as_ref());
+            for folder in folders.or_else(|error| if error.is_missing() { Ok(vec![]) } else { Err(error) })? {
                 if let Some((name, version)) = split(&folder) {
                     all.versions.insert(name.into(), vec![version.into()]);
                 }

@@ -67,7 +67,7 @@ impl Packages for Rpm {
             // The last writes may still be in the log beside the database.
             stamp += &ask::stamp(look, format!("{path}-wal"))?;
         }
-        ask::remembered(look, "pkg:rpm", &stamp, || {
+        let read = || -> HostResult<Installed> {
             let text = ask::output(look, &Command::new(["rpm", "-qa", "--queryformat", FORMAT]))?;
             let mut all = Installed::default();
             for line in text.lines() {
@@ -84,7 +84,9 @@ impl Packages for Rpm {
                 versions.sort_by(|a, b| version::rpm(a, b));
             }
             Ok(all)
-        })
+        };
+        // A database that lies elsewhere tells nobody when it changes: Debian's rpm keeps it in the user's home.
+        if stamp.contains(':') { ask::remembered(look, "pkg:rpm", &stamp, read) } else { read().map(Arc::new) }
     }
 
     fn candidates(&self, look: &dyn Look, names: &[String], options: &Options) -> HostResult<BTreeMap<String, String>> {

@@ -40,8 +40,10 @@ impl Services for Runit {
         };
         let linked = look.lstat(link.as_ref())?.is_some();
         Ok(match action {
-            // Salt: starting a service that is not enabled links it first.
-            Action::Start if !linked => vec![symlink(), exec(["sv", "-w", "10", "start", &link])],
+            // Salt: starting a service that is not enabled links it first. `runsvdir` looks every five seconds.
+            Action::Start if !linked => {
+                vec![symlink(), exec(["sleep", "6"]), exec(["sv", "-w", "10", "start", &link])]
+            }
             Action::Start => vec![call("start")],
             Action::Stop => vec![call("stop")],
             Action::Restart | Action::FullRestart => vec![call("restart")],
