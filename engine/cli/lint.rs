@@ -52,7 +52,7 @@ pub fn run(args: &Args, mut overrides: Overrides) -> Result<u8, Failure> {
             overrides.pillar_roots = vec![absolute(tree)?.join(".no-pillar")];
         }
     }
-    let mut corpus = crate::start(&overrides)?;
+    let mut corpus = crate::start_bare(&overrides)?;
     for file in &files {
         let name = name_of(&corpus.config, &absolute(file)?);
         match name {
@@ -61,7 +61,7 @@ pub fn run(args: &Args, mut overrides: Overrides) -> Result<u8, Failure> {
                 // A file of no tree that is known: its folder is one.
                 let path = absolute(file)?;
                 overrides.file_roots = vec![path.parent().map(Path::to_path_buf).unwrap_or_default()];
-                corpus = crate::start(&overrides)?;
+                corpus = crate::start_bare(&overrides)?;
                 request.names.extend(name_of(&corpus.config, &path));
             }
             None => {

@@ -11,7 +11,7 @@ use clap::{CommandFactory, Parser};
 use corpus_core::secret::mask;
 use corpus_core::target::TargetKind;
 use corpus_core::{Call, Diagnostic};
-use corpus_master::{Config, Corpus, Failure, HostReturn, Kind, Outcome, Overrides, Progress, Selector};
+use corpus_master::{Config, Corpus, Extras, Failure, HostReturn, Kind, Outcome, Overrides, Progress, Selector};
 use output::Outputter;
 use output::paint::{Colour, Painter};
 use std::io::{IsTerminal, Read, Write};
@@ -188,12 +188,21 @@ fn stop_on_signals(corpus: &Corpus) -> Result<(), Failure> {
 }
 
 fn start(overrides: &Overrides) -> Result<Arc<Corpus>, Failure> {
+    start_with(overrides, corpus_project::extras)
+}
+
+/// Starts with the trees of the configuration alone.
+fn start_bare(overrides: &Overrides) -> Result<Arc<Corpus>, Failure> {
+    start_with(overrides, |_| Extras::default())
+}
+
+fn start_with(overrides: &Overrides, extras: impl Fn(&Config) -> Extras) -> Result<Arc<Corpus>, Failure> {
     let told = |errors: Vec<Diagnostic>| {
         let text: String = errors.iter().map(|error| error.to_text(None)).collect();
         Failure::new(Kind::Usage, text.trim_end().trim_start_matches("error: "))
     };
     let config = Config::load(overrides).map_err(told)?;
-    let extras = corpus_project::extras(&config);
+    let extras = extras(&config);
     Corpus::extended(config, extras).map_err(told)
 }
 

@@ -470,7 +470,7 @@ fn what_a_dry_run_shows_is_what_the_run_does() {
 /// Salt makes a `watch` a `require` where the module has no `mod_watch`; these modules have one.
 #[test]
 fn mod_watch_is_where_salt_has_it() {
-    let salt = ["at", "cmd", "etcd", "event", "module", "mount", "pkg", "service", "test"];
+    let salt = ["at", "cmd", "etcd", "event", "mc_proxy", "module", "mount", "pkg", "service", "supervisord", "test"];
     let module = |name: &'static str| name.split_once('.').map_or(name, |(module, _)| module);
     for def in corpus_states::STATES {
         let watching =

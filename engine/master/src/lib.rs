@@ -121,6 +121,11 @@ impl Corpus {
         Self::extended(config, self.extras.clone())
     }
 
+    /// Returns the state trees that come with the program.
+    pub fn own_roots(&self) -> &[PathBuf] {
+        &self.extras.roots
+    }
+
     /// Tells whether the call is to end early.
     pub fn interrupted(&self) -> bool {
         self.interrupt.load(Ordering::Relaxed)

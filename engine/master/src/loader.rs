@@ -82,7 +82,10 @@ impl SlsLoader for Loader {
     }
 
     fn roots(&self, saltenv: &str) -> Vec<String> {
-        self.engine.roots().roots(saltenv).iter().map(|root| root.display().to_string()).collect()
+        // What comes with the program is not where somebody's file belongs.
+        let own = self.session.corpus.own_roots();
+        let roots = self.engine.roots().roots(saltenv).iter().filter(|root| !own.contains(root));
+        roots.map(|root| root.display().to_string()).collect()
     }
 
     fn relocate(&self, span: &Span) -> Span {

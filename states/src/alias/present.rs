@@ -30,9 +30,7 @@ impl State for Present {
             return Ok(Plan::unchanged(format!("Alias {name} already present")));
         }
         let shown = python::str(&self.target);
-        Ok(shared::plan(cx, file, name, Some(&target))?.says(
-            format!("Alias {name} -> {shown} is set to be added"),
-            format!("Set email alias {name} -> {shown}"),
-        ))
+        Ok(shared::plan(cx, file, name, Some(&target))?
+            .says(format!("Alias {name} -> {shown} is set to be added"), format!("Set email alias {name} -> {shown}")))
     }
 }

@@ -1,9 +1,9 @@
 //! `augeas.change`
 
 use corpus_core::{Command, Effect, Plan, PlanCx, State, StateError, Value, python};
+use corpus_exec::ask;
 use corpus_exec::file::diff;
 use corpus_exec::iptables::split;
-use corpus_exec::ask;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 

@@ -31,12 +31,13 @@ impl State for Set {
             let (Some(kind), Some(value)) = (body.get("type").map(python::str), body.get("value")) else {
                 return Err(StateError::failed(format!("argument `data`: {question} needs a `type` and a `value`")));
             };
-            let value = match value {
-                value if kind == "boolean" && !matches!(value.as_str(), Some("true" | "false")) => {
-                    if value.truthy() { "true".into() } else { "false".into() }
-                }
-                value => python::str(value),
-            };
+            let value =
+                match value {
+                    value if kind == "boolean" && !matches!(value.as_str(), Some("true" | "false")) => {
+                        if value.truthy() { "true".into() } else { "false".into() }
+                    }
+                    value => python::str(value),
+                };
             if value.contains('\n') {
                 return Err(StateError::failed(format!("argument `data`: the answer to {question} is one line")));
             }

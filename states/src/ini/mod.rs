@@ -50,9 +50,7 @@ impl File {
         // Salt: a dry run tells key by key, a run that all is well.
         let mut plan = Plan::unchanged(if cx.test { said.clone() } else { "No anomaly detected".into() });
         if !self.changes.is_empty() {
-            plan = plan
-                .says(said, "Changes take effect")
-                .step(Effect::text(self.path, self.ini.write(&self.style)));
+            plan = plan.says(said, "Changes take effect").step(Effect::text(self.path, self.ini.write(&self.style)));
             plan.changes = self.changes;
         }
         plan

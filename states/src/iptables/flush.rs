@@ -43,10 +43,8 @@ impl State for Flush {
         plan.exec(table.command(&["-F", chain]), vec![flushed]);
         plan.memo = "Failed to flush iptables rules".into();
         // Salt takes the name for the table here.
-        let would = format!(
-            "iptables rules in {name} table {} chain {} family needs to be flushed",
-            table.table, table.family
-        );
+        let would =
+            format!("iptables rules in {name} table {} chain {} family needs to be flushed", table.table, table.family);
         Ok(plan.change("locale", name.as_str()).says(would, format!("Flush iptables rules {place}")))
     }
 

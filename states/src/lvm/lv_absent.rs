@@ -31,7 +31,10 @@ impl State for LvAbsent {
             return Ok(Plan::unchanged(format!("Logical Volume {name} already absent")));
         }
         let mut plan = Plan::default();
-        plan.exec(lvm::command(&["lvremove", &format!("{}/{name}", self.vgname), "--yes"], &[]), shared::becomes(Kind::Lv, &volume, false));
+        plan.exec(
+            lvm::command(&["lvremove", &format!("{}/{name}", self.vgname), "--yes"], &[]),
+            shared::becomes(Kind::Lv, &volume, false),
+        );
         plan.memo = format!("Failed to remove Logical Volume {name}").into();
         let removed = format!("Logical volume \"{name}\" successfully removed");
         Ok(plan

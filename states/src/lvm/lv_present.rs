@@ -2,7 +2,7 @@
 
 use super::shared;
 use corpus_core::plan::{Observed, Settled};
-use corpus_core::{Plan, PlanCx, State, StateError, Map};
+use corpus_core::{Map, Plan, PlanCx, State, StateError};
 use corpus_exec::fns::lvm::{self, Kind};
 use serde::Deserialize;
 
@@ -75,9 +75,9 @@ impl State for LvPresent {
             return Err(StateError::failed("Only one of extents or size can be specified."));
         }
         let size = match &self.size {
-            Some(size) => Some(
-                lvm::megabytes(size).ok_or_else(|| StateError::failed(format!("Size {size} is invalid.")))?,
-            ),
+            Some(size) => {
+                Some(lvm::megabytes(size).ok_or_else(|| StateError::failed(format!("Size {size} is invalid.")))?)
+            }
             None => None,
         };
         let (name, path) = (self.target(), self.path());
@@ -117,7 +117,11 @@ impl LvPresent {
             () if self.thinpool => words.extend(["--thinpool", name]),
             () => words.extend(["-n", name]),
         }
-        if self.snapshot.is_some() { words.extend(["-s", &origin]) } else { words.push(&self.vgname) }
+        if self.snapshot.is_some() {
+            words.extend(["-s", &origin])
+        } else {
+            words.push(&self.vgname)
+        }
         match (&self.size, &self.extents) {
             (Some(size), _) => words.extend([if self.thinvolume { "-V" } else { "-L" }, size]),
             (None, Some(_)) if self.thinvolume => {
@@ -178,8 +182,9 @@ impl LvPresent {
         words.push(&path);
         plan.exec(lvm::command(&words, &[]), shared::becomes(Kind::Lv, &path, true));
         plan.memo = format!("Failed to resize Logical Volume {name}").into();
-        let resized: Map =
-            [("Output from lvresize", format!("Logical volume \"{path}\" successfully resized."))].into_iter().collect();
+        let resized: Map = [("Output from lvresize", format!("Logical volume \"{path}\" successfully resized."))]
+            .into_iter()
+            .collect();
         Ok(plan
             .change("resized", resized)
             .says(format!("Logical Volume {name} is set to be resized"), format!("Resized Logical Volume {name}")))

@@ -47,10 +47,9 @@ impl State for PvPresent {
         let command = lvm::command(&["pvcreate", "--yes", name], &shared::options(cx, OPTIONS));
         plan.exec(command, shared::becomes(Kind::Pv, name, true));
         plan.memo = format!("Failed to create Physical Volume {name}").into();
-        Ok(plan.change("created", true).says(
-            format!("Physical Volume {name} is set to be created"),
-            format!("Created Physical Volume {name}"),
-        ))
+        Ok(plan
+            .change("created", true)
+            .says(format!("Physical Volume {name} is set to be created"), format!("Created Physical Volume {name}")))
     }
 
     fn settle(&self, plan: &Plan, seen: &[Observed], _: &PlanCx<'_>) -> Result<Settled, StateError> {

@@ -2,7 +2,7 @@
 
 use super::shared;
 use corpus_core::plan::{Observed, Settled};
-use corpus_core::{Plan, PlanCx, State, StateError, Map, Value};
+use corpus_core::{Map, Plan, PlanCx, State, StateError, Value};
 use corpus_exec::file;
 use corpus_exec::fns::lvm::{self, Kind};
 use serde::Deserialize;

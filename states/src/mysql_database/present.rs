@@ -2,7 +2,7 @@
 
 use crate::mysql_user::shared;
 use corpus_core::plan::{Observed, Settled};
-use corpus_core::{Plan, PlanCx, Prediction, State, StateError, Map};
+use corpus_core::{Map, Plan, PlanCx, Prediction, State, StateError};
 use corpus_exec::mysql::{create_database, ident, literal};
 use serde::Deserialize;
 

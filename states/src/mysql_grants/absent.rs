@@ -58,8 +58,8 @@ impl State for Absent {
     fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan, StateError> {
         let server = shared::server!(self, cx);
         let (grant, database, user, host) = (&self.grant, &self.database, &self.user, &self.host);
-        let wanted = Grant::of(grant, database, user, host, self.grant_option, self.escape)
-            .map_err(StateError::failed)?;
+        let wanted =
+            Grant::of(grant, database, user, host, self.grant_option, self.escape).map_err(StateError::failed)?;
         let fact = server.fact("grant", &wanted.add(""));
         let there = match cx.host.predicted(&fact) {
             Some(known) => known.truthy(),

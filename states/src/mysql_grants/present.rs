@@ -65,8 +65,8 @@ impl State for Present {
     fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan, StateError> {
         let server = shared::server!(self, cx);
         let (grant, database, user, host) = (&self.grant, &self.database, &self.user, &self.host);
-        let wanted = Grant::of(grant, database, user, host, self.grant_option, self.escape)
-            .map_err(StateError::failed)?;
+        let wanted =
+            Grant::of(grant, database, user, host, self.grant_option, self.escape).map_err(StateError::failed)?;
         let fact = server.fact("grant", &wanted.add(""));
         let lines = match cx.host.predicted(&server.fact("user", &format!("{user}@{host}"))) {
             // The account comes with this run: what it has is what the run grants.

@@ -37,7 +37,10 @@ impl State for Disabled {
         }
         let predicts = vec![Prediction::Fact(fact, false.into())];
         shared::step(&mut plan, Command::new(["rabbitmq-plugins", "disable", name]), self.runas.as_ref(), predicts);
-        Ok(plan.change("old", name.as_str()).change("new", "").says(format!("Plugin '{name}' is set to be disabled."), format!("Plugin '{name}' was disabled.")))
+        Ok(plan
+            .change("old", name.as_str())
+            .change("new", "")
+            .says(format!("Plugin '{name}' is set to be disabled."), format!("Plugin '{name}' was disabled.")))
     }
 
     fn settle(&self, plan: &Plan, seen: &[Observed], _: &PlanCx<'_>) -> Result<Settled, StateError> {

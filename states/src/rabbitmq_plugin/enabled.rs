@@ -37,7 +37,10 @@ impl State for Enabled {
         }
         let predicts = vec![Prediction::Fact(fact, true.into())];
         shared::step(&mut plan, Command::new(["rabbitmq-plugins", "enable", name]), self.runas.as_ref(), predicts);
-        Ok(plan.change("old", "").change("new", name.as_str()).says(format!("Plugin '{name}' is set to be enabled."), format!("Plugin '{name}' was enabled.")))
+        Ok(plan
+            .change("old", "")
+            .change("new", name.as_str())
+            .says(format!("Plugin '{name}' is set to be enabled."), format!("Plugin '{name}' was enabled.")))
     }
 
     fn settle(&self, plan: &Plan, seen: &[Observed], _: &PlanCx<'_>) -> Result<Settled, StateError> {

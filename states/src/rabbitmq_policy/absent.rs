@@ -32,15 +32,25 @@ impl State for Absent {
         let fact = format!("rabbitmq:policy:{}:{name}", self.vhost);
         let there = match cx.host.predicted(&fact) {
             Some(there) => there.truthy(),
-            None => rabbitmq::policies(cx.host, &self.vhost, self.runas.as_deref()).map_err(shared::refused)?.contains(name),
+            None => {
+                rabbitmq::policies(cx.host, &self.vhost, self.runas.as_deref()).map_err(shared::refused)?.contains(name)
+            }
         };
         let mut plan = Plan::unchanged(format!("Policy '{} {name}' is not present.", self.vhost));
         if !there {
             return Ok(plan);
         }
         let predicts = vec![Prediction::Fact(fact, false.into())];
-        shared::step(&mut plan, rabbitmq::ctl(&["clear_policy", "-p", &self.vhost, name]), self.runas.as_ref(), predicts);
-        Ok(plan.change("new", "").change("old", name.as_str()).says(format!("Policy '{} {name}' will be removed.", self.vhost), "Deleted"))
+        shared::step(
+            &mut plan,
+            rabbitmq::ctl(&["clear_policy", "-p", &self.vhost, name]),
+            self.runas.as_ref(),
+            predicts,
+        );
+        Ok(plan
+            .change("new", "")
+            .change("old", name.as_str())
+            .says(format!("Policy '{} {name}' will be removed.", self.vhost), "Deleted"))
     }
 
     fn settle(&self, plan: &Plan, seen: &[Observed], _: &PlanCx<'_>) -> Result<Settled, StateError> {

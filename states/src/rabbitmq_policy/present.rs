@@ -2,7 +2,7 @@
 
 use crate::rabbitmq_user::shared;
 use corpus_core::plan::{Observed, Settled};
-use corpus_core::{Plan, PlanCx, Prediction, State, StateError, Map, Value, python};
+use corpus_core::{Map, Plan, PlanCx, Prediction, State, StateError, Value, python};
 use corpus_exec::fns::rabbitmq;
 use serde::Deserialize;
 
@@ -86,10 +86,7 @@ impl State for Present {
         words.extend([name.as_str(), &self.pattern, &self.definition]);
         let predicts = vec![Prediction::Fact(fact, true.into())];
         shared::step(&mut plan, rabbitmq::ctl(&words), self.runas.as_ref(), predicts);
-        Ok(plan
-            .change("old", old)
-            .change("new", new)
-            .says(format!("Policy {vhost} {name} is set to be {how}"), ""))
+        Ok(plan.change("old", old).change("new", new).says(format!("Policy {vhost} {name} is set to be {how}"), ""))
     }
 
     fn settle(&self, plan: &Plan, seen: &[Observed], _: &PlanCx<'_>) -> Result<Settled, StateError> {

@@ -2,7 +2,7 @@
 
 use super::shared;
 use corpus_core::plan::{Observed, Settled};
-use corpus_core::{Plan, PlanCx, Prediction, State, StateError, Map};
+use corpus_core::{Map, Plan, PlanCx, Prediction, State, StateError};
 use corpus_exec::fns::rabbitmq;
 use serde::Deserialize;
 
@@ -29,7 +29,10 @@ impl State for Absent {
         let fact = format!("rabbitmq:user:{name}");
         let there = match cx.host.predicted(&fact) {
             Some(there) => there.truthy(),
-            None => rabbitmq::users(cx.host, self.runas.as_deref()).map_err(shared::refused)?.iter().any(|(user, _)| user == name),
+            None => rabbitmq::users(cx.host, self.runas.as_deref())
+                .map_err(shared::refused)?
+                .iter()
+                .any(|(user, _)| user == name),
         };
         let mut plan = Plan::unchanged(format!("The user '{name}' is not present."));
         if !there {
@@ -37,7 +40,9 @@ impl State for Absent {
         }
         let predicts = vec![Prediction::Fact(fact, false.into())];
         shared::step(&mut plan, rabbitmq::ctl(&["delete_user", name]), self.runas.as_ref(), predicts);
-        Ok(plan.change("name", [("old", name.as_str()), ("new", "")].into_iter().collect::<Map>()).says(format!("The user '{name}' will be removed."), format!("The user '{name}' was removed.")))
+        Ok(plan
+            .change("name", [("old", name.as_str()), ("new", "")].into_iter().collect::<Map>())
+            .says(format!("The user '{name}' will be removed."), format!("The user '{name}' was removed.")))
     }
 
     fn settle(&self, plan: &Plan, seen: &[Observed], _: &PlanCx<'_>) -> Result<Settled, StateError> {

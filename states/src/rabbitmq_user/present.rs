@@ -2,7 +2,7 @@
 
 use super::shared;
 use corpus_core::plan::{Observed, Settled};
-use corpus_core::{Plan, PlanCx, Prediction, State, StateError, Map, Value, digest, python};
+use corpus_core::{Map, Plan, PlanCx, Prediction, State, StateError, Value, digest, python};
 use corpus_exec::fns::rabbitmq;
 use serde::Deserialize;
 
@@ -70,7 +70,8 @@ impl State for Present {
             plan.changes.insert("user", change("", name.as_str()));
         }
         self.tags(&mut plan, have.unwrap_or_default());
-        let have = if there { rabbitmq::permissions(cx.host, name, runas).map_err(shared::refused)? } else { Map::new() };
+        let have =
+            if there { rabbitmq::permissions(cx.host, name, runas).map_err(shared::refused)? } else { Map::new() };
         self.permissions(&mut plan, &have)?;
         plan.unchanged = format!("'{name}' is already in the desired state.");
         let would = if there {

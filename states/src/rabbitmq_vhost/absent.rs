@@ -35,7 +35,10 @@ impl State for Absent {
         }
         let predicts = vec![Prediction::Fact(fact, false.into())];
         shared::step(&mut plan, rabbitmq::ctl(&["delete_vhost", name]), None, predicts);
-        Ok(plan.change("new", "").change("old", name.as_str()).says(format!("Virtual Host '{name}' will be removed."), ""))
+        Ok(plan
+            .change("new", "")
+            .change("old", name.as_str())
+            .says(format!("Virtual Host '{name}' will be removed."), ""))
     }
 
     fn settle(&self, plan: &Plan, seen: &[Observed], _: &PlanCx<'_>) -> Result<Settled, StateError> {

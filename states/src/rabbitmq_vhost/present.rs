@@ -35,7 +35,10 @@ impl State for Present {
         }
         let predicts = vec![Prediction::Fact(fact, true.into())];
         shared::step(&mut plan, rabbitmq::ctl(&["add_vhost", name]), None, predicts);
-        Ok(plan.change("old", "").change("new", name.as_str()).says(format!("Virtual Host '{name}' will be created."), ""))
+        Ok(plan
+            .change("old", "")
+            .change("new", name.as_str())
+            .says(format!("Virtual Host '{name}' will be created."), ""))
     }
 
     fn settle(&self, plan: &Plan, seen: &[Observed], _: &PlanCx<'_>) -> Result<Settled, StateError> {

@@ -30,8 +30,7 @@ impl State for Dead {
 
     fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan, StateError> {
         let name = self.name.strip_suffix('*').filter(|name| name.ends_with(':')).unwrap_or(&self.name);
-        let ctl =
-            Ctl { user: self.user.clone(), conf_file: self.conf_file.clone(), bin_env: self.bin_env.clone() };
+        let ctl = Ctl { user: self.user.clone(), conf_file: self.conf_file.clone(), bin_env: self.bin_env.clone() };
         let programs = match shared::find(cx, &ctl, name)? {
             Found::Nothing => return Ok(Plan::unchanged(format!("Service {name} doesn't exist"))),
             Found::Programs(_, programs) => programs,

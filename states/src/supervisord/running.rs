@@ -62,8 +62,7 @@ impl State for Running {
 impl Running {
     fn with(&self, cx: &PlanCx<'_>, restart: bool) -> Result<Plan, StateError> {
         let name = self.name.strip_suffix('*').filter(|name| name.ends_with(':')).unwrap_or(&self.name);
-        let ctl =
-            Ctl { user: self.user.clone(), conf_file: self.conf_file.clone(), bin_env: self.bin_env.clone() };
+        let ctl = Ctl { user: self.user.clone(), conf_file: self.conf_file.clone(), bin_env: self.bin_env.clone() };
         let group = name.ends_with(':');
         let found = shared::find(cx, &ctl, name)?;
         let (kind, still, would) = match &found {

@@ -47,8 +47,7 @@ impl State for UserExists {
             Some(there) => there.truthy(),
             None => {
                 webutil::listed(cx.host, file, name)?
-                    && (!self.update
-                        || webutil::verify(cx.host, file, name, &self.password, self.runas.as_deref())?)
+                    && (!self.update || webutil::verify(cx.host, file, name, &self.password, self.runas.as_deref())?)
             }
         };
         let mut plan = Plan::unchanged("User already known");

@@ -196,7 +196,8 @@ impl CertificateManaged {
     fn more(&self, cx: &PlanCx<'_>) -> Result<String, StateError> {
         let mut out = String::new();
         for path in corpus_exec::fns::rsync::texts(Some(&self.append_certs)) {
-            let text = if path.starts_with('/') { ask::text(cx.host, &path)?.unwrap_or_default() } else { path.clone() };
+            let text =
+                if path.starts_with('/') { ask::text(cx.host, &path)?.unwrap_or_default() } else { path.clone() };
             match x509::pem(&text) {
                 Some(block) => out += &block,
                 // Foreseen in a dry run, and not yet signed.

@@ -85,9 +85,15 @@ impl PrivateKeyManaged {
                     changes.insert("passphrase", true);
                     return Ok(changes);
                 }
-                (false, _) => "The existing file does not seem to be a private key formatted as DER, PEM or embedded in PKCS12. Pass overwrite: true to force regeneration",
-                (true, Some(_)) => "The provided passphrase cannot decrypt the private key. Pass overwrite: true to force regeneration",
-                (true, None) => "The existing file is encrypted. Pass overwrite: true to force regeneration without passphrase",
+                (false, _) => {
+                    "The existing file does not seem to be a private key formatted as DER, PEM or embedded in PKCS12. Pass overwrite: true to force regeneration"
+                }
+                (true, Some(_)) => {
+                    "The provided passphrase cannot decrypt the private key. Pass overwrite: true to force regeneration"
+                }
+                (true, None) => {
+                    "The existing file is encrypted. Pass overwrite: true to force regeneration without passphrase"
+                }
             };
             return Err(StateError::failed(why));
         };
@@ -114,7 +120,8 @@ impl State for PrivateKeyManaged {
             return Err(StateError::failed(format!("argument `encoding`: `{}` is not built; pem is", self.encoding)));
         }
         cx.program("openssl", "openssl")?;
-        let command = x509::new_key(&self.algo, self.keysize, self.passphrase.as_deref()).map_err(StateError::failed)?;
+        let command =
+            x509::new_key(&self.algo, self.keysize, self.passphrase.as_deref()).map_err(StateError::failed)?;
         let changes = self.differs(cx, &path.to_string_lossy())?;
         let place = Place {
             path: &path,

@@ -132,8 +132,12 @@ fn done(act: &dyn Act, command: Command) -> Result<Value, ExecError> {
 }
 
 fn build_rule(call: &Call, look: &dyn Look, _: &Data) -> Result<Value, ExecError> {
-    let words: Map =
-        call.kwargs.iter().filter(|(k, _)| !k.as_str().unwrap_or_default().starts_with("__")).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let words: Map = call
+        .kwargs
+        .iter()
+        .filter(|(k, _)| !k.as_str().unwrap_or_default().starts_with("__"))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
     let rule = match iptables::rule(&words) {
         Ok(rule) => rule,
         Err(why) => return Ok(format!("Error: {why}").into()),

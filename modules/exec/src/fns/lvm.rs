@@ -222,7 +222,8 @@ mod tests {
 
     #[test]
     fn reads_sizes() {
-        let sizes = [("10G", Some(10240.0)), ("512", Some(512.0)), ("4096s", Some(2.0)), ("1gb", Some(1024.0)), ("x", None)];
+        let sizes =
+            [("10G", Some(10240.0)), ("512", Some(512.0)), ("4096s", Some(2.0)), ("1gb", Some(1024.0)), ("x", None)];
         for (text, size) in sizes {
             assert_eq!(megabytes(text), size, "{text}");
         }

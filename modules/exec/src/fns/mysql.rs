@@ -26,7 +26,8 @@ pub const FNS: &[ExecDef] = &[
         args: "(**connection_args)",
         doc: "Lists the databases.",
         run: ExecFn::Read(|call, look, data| {
-            let rows = server(call, look, data).rows(look, "SELECT SCHEMA_NAME AS name FROM information_schema.SCHEMATA")?;
+            let rows =
+                server(call, look, data).rows(look, "SELECT SCHEMA_NAME AS name FROM information_schema.SCHEMATA")?;
             Ok(rows.iter().filter_map(|row| row.get("name").cloned()).collect::<Vec<_>>().into())
         }),
     },
@@ -214,6 +215,9 @@ fn query(call: &Call, act: &dyn Act, data: &Data) -> Result<Value, ExecError> {
     let mut out = Map::new();
     out.insert("rows returned", rows.len());
     out.insert("columns", columns);
-    out.insert("results", rows.iter().map(|row| row.values().cloned().collect::<Vec<_>>().into()).collect::<Vec<Value>>());
+    out.insert(
+        "results",
+        rows.iter().map(|row| row.values().cloned().collect::<Vec<_>>().into()).collect::<Vec<Value>>(),
+    );
     Ok(out.into())
 }

@@ -18,7 +18,11 @@ pub const FNS: &[ExecDef] = &[
             let row = |state: &str, reason: &str| -> Map {
                 [("state", Value::from(state)), ("reason", reason.into())].into_iter().collect()
             };
-            Ok(all.iter().map(|(name, state, reason)| (name.as_str(), Value::from(row(state, reason)))).collect::<Map>().into())
+            Ok(all
+                .iter()
+                .map(|(name, state, reason)| (name.as_str(), Value::from(row(state, reason))))
+                .collect::<Map>()
+                .into())
         }),
     },
     ExecDef {
@@ -134,7 +138,10 @@ pub fn status(look: &dyn Look, ctl: &Ctl) -> HostResult<Vec<(String, String, Str
     };
     // 3: some program does not run. Anything else above 0 is supervisord that does not answer.
     if !output.ok() && output.code != 3 {
-        return Err(HostError { kind: corpus_core::host::HostErrorKind::Missing, ..HostError::other("ask supervisord", ask::said(&output)) });
+        return Err(HostError {
+            kind: corpus_core::host::HostErrorKind::Missing,
+            ..HostError::other("ask supervisord", ask::said(&output))
+        });
     }
     Ok(text.lines().filter_map(line).collect())
 }
