@@ -70,7 +70,7 @@ impl Host {
         let dir = PathBuf::from(format!("/run/corpus-push-{}-{number}", std::process::id()));
         Said::of(Self::lab_at(number, &dir, &["up", "1"]).output().expect("bash")).expect(0);
         let watch = format!(
-            "while kill -0 {} 2>/dev/null; do sleep 0.2; done; exec bash {} down",
+            "while kill -0 {} 2>/dev/null; do sleep 0.2; done; bash {} down; sleep 1; rmdir \"$LAB_DIR\"",
             std::process::id(),
             Self::script()
         );
@@ -85,6 +85,7 @@ impl Host {
         host.file("etc/corpus-push.json", conf);
         host.inside(
             "set -e; umask 022; chmod 755 /usr/local/bin/deployer; chmod 644 /etc/corpus-push.json; \
+             mkdir -p -m 700 /root/.ssh; cp /etc/ssh/lab_authorized_keys /root/.ssh/authorized_keys; \
              rm -rf /srv/projects /srv/salt /srv/pillar; mkdir -p /srv/projects /home/users; chmod 751 /srv/projects; \
              /usr/local/bin/corpus projects.install; \
              /usr/sbin/sshd -f /dev/null -p 2222 -h /etc/ssh/lab_host_key -o UsePAM=no -o PidFile=none \
@@ -181,7 +182,7 @@ impl Host {
 
     fn ssh(&self, more: &[&str], name: &str, words: &[&str]) -> Said {
         let mut ssh = Command::new("ssh");
-        ssh.args(self.ssh_words()).args(more).arg(format!("{name}-user@{}", self.address())).args(words);
+        ssh.args(more).args(self.ssh_words()).arg(format!("{name}-user@{}", self.address())).args(words);
         Said::of(ssh.stdin(Stdio::null()).output().expect("ssh"))
     }
 
@@ -762,12 +763,18 @@ fn rows_35_and_86_only_known_keys_and_only_git() {
     .iter()
     .map(|pair| format!("-oSetEnv='{pair}'"))
     .collect();
-    let ssh = format!(
-        "ssh {} {} {}",
-        host.ssh_words().join(" "),
-        alone.join(" "),
-        set.join(" ").replace("' -oSetEnv='", " ")
+    let set = set.join(" ").replace("' -oSetEnv='", " ");
+    // They do arrive, where somebody has a shell.
+    let line = set.trim_start_matches("-oSetEnv='").trim_end_matches('\'').to_owned();
+    let mut root = Command::new("ssh");
+    root.args(alone).args(host.ssh_words()).arg(format!("-oSetEnv={line}")).arg(format!("root@{}", host.address()));
+    let said = Said::of(root.arg("/usr/bin/env").stdin(Stdio::null()).output().expect("ssh")).expect(0);
+    assert!(
+        said.out.contains("GIT_TRACE=/tmp/pwned-trace") && said.out.contains("CORPUS_PUSH_WHO=root"),
+        "{}",
+        said.out
     );
+    let ssh = format!("ssh {} {} {set}", alone.join(" "), host.ssh_words().join(" "));
     let mut push = p.command(&["push", &p.url("project"), "main"]);
     let said = Said::of(push.env("GIT_SSH_COMMAND", ssh).output().expect("git")).expect(0);
     assert!(said.err.contains("deploying mine at") && said.err.contains("by alice"), "{}", said.err);
@@ -783,20 +790,40 @@ fn rows_35_and_86_only_known_keys_and_only_git() {
             .expect("keygen")
             .success()
     );
-    let mut stranger = Command::new("ssh");
-    stranger.args([
-        "-F",
-        "/dev/null",
-        "-p",
-        "2222",
-        "-oIdentitiesOnly=yes",
-        "-oStrictHostKeyChecking=no",
-        "-oBatchMode=yes",
-    ]);
-    stranger.args(["-oUserKnownHostsFile=/dev/null", "-oLogLevel=ERROR", "-i"]).arg(&key);
-    let said =
-        Said::of(stranger.arg(format!("mine-user@{}", host.address())).stdin(Stdio::null()).output().expect("ssh"));
+    let stranger = |words: &[&str]| {
+        let mut ssh = Command::new("ssh");
+        ssh.args([
+            "-F",
+            "/dev/null",
+            "-p",
+            "2222",
+            "-oIdentitiesOnly=yes",
+            "-oStrictHostKeyChecking=no",
+            "-oBatchMode=yes",
+        ]);
+        ssh.args(["-oUserKnownHostsFile=/dev/null", "-oLogLevel=ERROR", "-i"]).arg(&key);
+        ssh.arg(format!("mine-user@{}", host.address())).args(words);
+        Said::of(ssh.stdin(Stdio::null()).output().expect("ssh"))
+    };
+    let said = stranger(&[]);
     assert!(said.code == 255 && said.err.contains("Permission denied"), "{said:?}");
+    // What is written for sshd is what sshd understands, and holds for these users.
+    let lines = "/usr/sbin/sshd -h /etc/ssh/lab_host_key -f /etc/ssh/sshd_config.d/corpus-push.conf";
+    let said = host.inside(&format!("{lines} -T -C user=mine-user,host=x,addr=10.0.0.1")).expect(0);
+    for line in ["disableforwarding yes", "permittty no", "passwordauthentication no"] {
+        assert!(said.out.contains(line), "{line}: {}", said.out);
+    }
+    // One that somebody put there by hand, without a forced command, is let in and gets no shell for all that.
+    let public = std::fs::read_to_string(key.with_extension("pub")).expect("a key");
+    host.inside(&format!("echo '{}' >>/home/users/mine-user/.ssh/authorized_keys", public.trim())).expect(0);
+    let said = stranger(&["touch /tmp/pwned"]);
+    assert!(said.code == 1 && said.err.contains("is not something that can be done here"), "{said:?}");
+    assert!(stranger(&[]).expect(0).err.contains("there is no shell"));
+    assert!(clean(host));
+    // Whoever is taken off the list is out, and so is what was not on it.
+    host.inside("/usr/local/bin/corpus projects.revoke mine alice").expect(0);
+    assert_eq!(stranger(&[]).code, 255);
+    assert_eq!(host.ssh(&alone, "mine", &["attach"]).code, 255);
 }
 
 #[test]

@@ -102,6 +102,8 @@ network() {
     if ! ip link show "$BRIDGE" >/dev/null 2>&1; then
         ip -4 addr show | grep -q "inet $GUEST_NET\." && die "the network $GUEST_NET.0.0/16 is in use; set GUEST_NET"
         ip link add "$BRIDGE" type bridge
+        # An address of its own: else it takes that of a guest, and changes it when that one goes.
+        ip link set "$BRIDGE" address 02:c0:09:05:00:01
         ip addr add "$GUEST_NET.0.1/16" dev "$BRIDGE"
         ip link set "$BRIDGE" up
     fi

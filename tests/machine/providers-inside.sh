@@ -115,8 +115,9 @@ provide_dnf() {
 provide_zypper() {
     rpm_repo
     need zypper
-    mkdir -p /etc/zypp/repos.d /var/lib/rpm
-    rm -rf /etc/yum.repos.d
+    # Debian's rpm keeps its database in the user's home, where zypper does not look.
+    mkdir -p /etc/zypp/repos.d /var/lib/rpm /etc/rpm
+    echo '%_dbpath /var/lib/rpm' >/etc/rpm/macros
     rpm --initdb
     no_apt
     hide dnf dnf5 dnf-3
@@ -129,7 +130,8 @@ provide_pacman() {
     local name version more
     while read -r name version more; do
         rm -rf /tmp/p && mkdir -p "/tmp/p/usr/share/$name" && echo "$version" >"/tmp/p/usr/share/$name/version"
-        printf 'pkgname = %s\npkgver = %s\npkgdesc = lab\nbuilddate = 1700000000\nsize = 1\narch = any\n%s\n' "$name" "$version" "$more" >/tmp/p/.PKGINFO
+        printf 'pkgname = %s\npkgver = %s\npkgdesc = lab\nbuilddate = 1700000000\nsize = 1\narch = any\n' "$name" "$version" >/tmp/p/.PKGINFO
+        [ -z "$more" ] || echo "$more" >>/tmp/p/.PKGINFO
         (cd /tmp/p && bsdtar -czf "/srv/arch/$name-$version-any.pkg.tar.gz" .PKGINFO usr)
     done <<'L'
 lab-a 1.0-1
@@ -151,6 +153,8 @@ S
     is "$(call pkg.version lab-a)" 1.0-1
     is "$(call pkg.version lab-dep)" 1.0-1
     (cd /srv/arch && repo-add -q lab.db.tar.gz lab-a-2.0-1-any.pkg.tar.gz) >/dev/null
+    # pacman tells a newer list by its time, in seconds.
+    touch -d '1 minute' /srv/arch/lab.db.tar.gz
     apply pacman-latest <<'S'
 lab-a:
   pkg.latest:

@@ -101,6 +101,11 @@ impl Walk<'_> {
             return Ok(totals);
         }
         let tree = self.repo.inner.find_tree(id)?;
+        let entries = tree.len() as u64;
+        if entries > self.limits.files {
+            self.complain(path, &format!("{entries} entries; {} files are the most", self.limits.files));
+            return Ok(totals);
+        }
         let mut names = HashSet::new();
         for entry in &tree {
             if self.enough() {

@@ -76,7 +76,8 @@ impl State for Copy {
         let shown = path.display().to_string();
         let mut plan = Plan::default().says(
             format!("File \"{source}\" is set to be copied to \"{shown}\""),
-            format!("Copied \"{source}\" to \"{shown}\""),
+            // Salt names the folder, not the file in it.
+            format!("Copied \"{source}\" to \"{}\"", self.name),
         );
         if let Some(have) = cx.host.lstat(&path)? {
             if !self.force {

@@ -57,7 +57,8 @@ pub struct Serialize {
     #[serde(default = "shared::yes")]
     create: bool,
     /// Writes characters beyond ASCII as they are.
-    encoding: Option<Value>,
+    #[serde(default, rename = "encoding")]
+    _encoding: Value,
     /// What to do with characters that the encoding lacks; UTF-8 lacks none.
     #[serde(default, rename = "encoding_errors")]
     _encoding_errors: Value,
@@ -191,7 +192,7 @@ impl Serialize {
             let indent =
                 options.get("indent").map_or(Some(2), |value| value.as_int().and_then(|i| usize::try_from(i).ok()));
             let sorted = options.get("sort_keys").is_none_or(Value::truthy);
-            let ascii = options.get("ensure_ascii").map_or(self.encoding.is_none(), Value::truthy);
+            let ascii = options.get("ensure_ascii").is_some_and(Value::truthy);
             let mut out = String::new();
             json(&mut out, data, indent, sorted, ascii, 0);
             return Ok(out + "\n");

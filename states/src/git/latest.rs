@@ -165,12 +165,10 @@ impl State for Latest {
             did.extend(["Uncommitted changes were discarded".into(), format!("Repository was hard-reset to {loc}")]);
             return Ok(plan.says(sentences(&would), sentences(&did)));
         } else if dirty {
-            plan.unchanged +=
-                ", but with uncommitted changes. Set 'force_reset' to True to purge uncommitted changes.";
+            plan.unchanged += ", but with uncommitted changes. Set 'force_reset' to True to purge uncommitted changes.";
         }
-        let also = |verb: &str, comments: &[String]| {
-            format!("{}\n\nChanges {verb}: {}", plan.unchanged, sentences(comments))
-        };
+        let also =
+            |verb: &str, comments: &[String]| format!("{}\n\nChanges {verb}: {}", plan.unchanged, sentences(comments));
         let (would, did) = (also("that would be made", &would), also("made", &did));
         Ok(plan.says(would, did))
     }

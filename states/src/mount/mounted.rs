@@ -234,7 +234,9 @@ impl Mounted {
         for opt in opts {
             let (key, value) = opt.split_once('=').unwrap_or((opt, ""));
             let unseen = |word: &str| {
-                UNSEEN.contains(&word) || word.starts_with("x-") || self.extra_mount_invisible_keys.0.iter().any(|k| k == word)
+                UNSEEN.contains(&word)
+                    || word.starts_with("x-")
+                    || self.extra_mount_invisible_keys.0.iter().any(|k| k == word)
             };
             let ignored = unseen(key)
                 || self.extra_mount_invisible_options.0.contains(opt)

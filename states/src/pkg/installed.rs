@@ -248,7 +248,8 @@ impl Installed {
                 if plan.is_empty() {
                     plan.unchanged = lines("", "");
                 }
-                let did = if held { "Package NAME is now being held." } else { "Package NAME is no longer being held." };
+                let did =
+                    if held { "Package NAME is now being held." } else { "Package NAME is no longer being held." };
                 let would = lines("Package NAME is set to be VERB.", if held { "held" } else { "unheld" });
                 let did = lines(did, "");
                 return Ok(plan.says(would, did));

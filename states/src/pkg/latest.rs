@@ -2,7 +2,7 @@
 
 use super::shared::{self, Given};
 use corpus_core::{Observed, Plan, PlanCx, Prediction, Settled, State, StateError, Value, python};
-use corpus_exec::pkg;
+use corpus_exec::pkg::{self, Installed, Options, Packages};
 use serde::Deserialize;
 use std::cmp::Ordering;
 
@@ -71,11 +71,16 @@ impl State for Latest {
                 _ => {}
             }
         }
-        if !unknown.is_empty() {
+        let unfetched = "installed".to_owned();
+        if !unknown.is_empty() && !refresh {
             return Err(StateError::missing(unknown.join(" ")));
+        } else if !unknown.is_empty() {
+            // The lists that are to be fetched may know it.
+            let strange = |name: &&String| !offered.contains_key(*name) && !have.versions.contains_key(*name);
+            targets.extend(names.iter().filter(strange).map(|name| (name, &unfetched)));
         }
         if targets.is_empty() {
-            return Ok(Plan::unchanged(match names.len() {
+            let plan = Plan::unchanged(match names.len() {
                 1 => format!("Package {} is already up-to-date", names[0]),
                 n if n > 10 => format!("All {n} packages are up-to-date."),
                 _ => {
@@ -83,7 +88,13 @@ impl State for Latest {
                     names.sort();
                     format!("All packages are up-to-date ({}).", names.join(", "))
                 }
-            }));
+            });
+            let there: Vec<String> = names.into_iter().filter(|name| have.versions.contains_key(name)).collect();
+            if !refresh || there.is_empty() {
+                return Ok(plan);
+            }
+            options.only_upgrade = true;
+            return Ok(after_refresh(packages, plan, &there, &options, &have));
         }
         let mut list: Vec<&str> = targets.iter().map(|(name, _)| name.as_str()).collect();
         list.sort_unstable();
@@ -108,7 +119,10 @@ impl State for Latest {
         if refresh {
             plan.steps.push(shared::refresh_step(packages));
         }
-        let install: Vec<_> = targets.iter().map(|(name, _)| ((*name).clone(), None)).collect();
+        // dnf and its kin leave alone what is installed, unless a version is named.
+        let by_version = matches!(packages.name(), "dnf" | "yum" | "zypper");
+        let version = |new: &String| Some(new.clone()).filter(|new| by_version && *new != unfetched);
+        let install: Vec<_> = targets.iter().map(|(name, new)| ((*name).clone(), version(new))).collect();
         for command in packages.install(&install, &options) {
             plan.steps.push(pkg::judged(command, std::mem::take(&mut predicts)));
         }
@@ -120,7 +134,20 @@ impl State for Latest {
         if plan.steps.is_empty() {
             return Ok(Settled::as_planned(plan));
         }
-        let (changes, _, failure) = shared::outcome(cx, plan, seen)?;
+        let (mut changes, _, failure) = shared::outcome(cx, plan, seen)?;
+        if plan.repeats && failure.is_none() {
+            // Only the fetched lists could tell whether there is anything newer.
+            let wanted = shared::wanted(&self.name, None, self.pkgs.as_ref())?;
+            let names: Vec<_> = wanted.iter().map(|want| want.name.as_str()).collect();
+            let mut new: Vec<_> =
+                changes.keys().map(python::str).filter(|name| names.contains(&name.as_str())).collect();
+            new.sort();
+            let comment = match new.is_empty() {
+                true => plan.unchanged.clone(),
+                false => format!("The following packages were successfully installed/upgraded: {}", new.join(", ")),
+            };
+            return Ok(Settled { result: true, changes: std::mem::take(&mut changes), comment });
+        }
         if let Some(said) = failure {
             let comment = format!("An error was encountered while installing package(s): {said}");
             return Ok(Settled { result: false, changes, comment });
@@ -134,4 +161,25 @@ impl State for Latest {
         let comment = format!("The following packages failed to update: {}", failed.join(", "));
         Ok(Settled { result: false, changes, comment })
     }
+}
+
+/// Plans for packages that are as new as the lists say, where newer lists are fetched first: what those will say is not
+/// known before.
+fn after_refresh(
+    packages: &dyn Packages,
+    mut plan: Plan,
+    names: &[String],
+    options: &Options,
+    have: &Installed,
+) -> Plan {
+    plan.steps.push(shared::refresh_step(packages));
+    let install: Vec<_> = names.iter().map(|name| (name.clone(), None)).collect();
+    let mut predicts = vec![Prediction::Opaque];
+    for command in packages.install(&install, options) {
+        plan.steps.push(pkg::judged(command, std::mem::take(&mut predicts)));
+    }
+    plan.memo = have.to_value();
+    plan.repeats = true;
+    let list = names.join(", ");
+    plan.says(format!("Whether there is anything newer is known when the lists are fetched: {list}"), String::new())
 }

@@ -5,7 +5,9 @@ use corpus_core::decode::OneOrMany;
 use corpus_core::host::Command;
 use corpus_core::source::{FileOrigin, FileRequest};
 use corpus_core::state::arguments;
-use corpus_core::{Attrs, Content, Effect, Map, Observed, Plan, PlanCx, Prediction, Settled, State, StateError, Value, python};
+use corpus_core::{
+    Attrs, Content, Effect, Map, Observed, Plan, PlanCx, Prediction, Settled, State, StateError, Value, python,
+};
 use corpus_exec::{ask, pkg};
 use serde::Deserialize;
 

@@ -1,8 +1,8 @@
 //! `slsutil.*`: merging and writing data. What needs the master's files is answered there.
 
-use corpus_core::yaml::{self, EmitOptions, Flow};
 use corpus_core::merge::Strategy;
 use corpus_core::value::{Map, Value};
+use corpus_core::yaml::{self, EmitOptions, Flow};
 use corpus_core::{Call, Data, ExecDef, ExecError, ExecFn};
 
 /// The functions of this module.

@@ -8,6 +8,13 @@ use corpus_core::plan::Effect;
 /// OpenRC.
 pub struct OpenRc;
 
+/// Lists the run levels that a service is in.
+fn levels(look: &dyn Look, name: &str) -> Vec<String> {
+    let mut levels = look.list("/etc/runlevels".as_ref()).unwrap_or_default();
+    levels.retain(|level| matches!(look.lstat(format!("/etc/runlevels/{level}/{name}").as_ref()), Ok(Some(_))));
+    levels
+}
+
 impl Services for OpenRc {
     fn name(&self) -> &'static str {
         "openrc"
@@ -18,14 +25,11 @@ impl Services for OpenRc {
             return Ok(Status::default());
         }
         let running = look.query(&Command::new(["rc-service", name, "status"]))?.ok();
-        let levels = look.list("/etc/runlevels".as_ref()).unwrap_or_default();
-        let enabled = levels
-            .iter()
-            .any(|level| matches!(look.lstat(format!("/etc/runlevels/{level}/{name}").as_ref()), Ok(Some(_))));
+        let enabled = !levels(look, name).is_empty();
         Ok(Status { available: true, running, enabled, ..Status::default() })
     }
 
-    fn effects(&self, _: &dyn Look, action: Action, name: &str, _: Options) -> HostResult<Vec<Effect>> {
+    fn effects(&self, look: &dyn Look, action: Action, name: &str, _: Options) -> HostResult<Vec<Effect>> {
         let call = |verb: &str| exec(["rc-service", name, verb]);
         Ok(match action {
             Action::Start => vec![call("start")],
@@ -34,7 +38,10 @@ impl Services for OpenRc {
             Action::FullRestart => vec![call("stop"), call("start")],
             Action::Reload | Action::ForceReload => vec![call("reload")],
             Action::Enable => vec![exec(["rc-update", "add", name, "default"])],
-            Action::Disable => vec![exec(["rc-update", "--all", "delete", name])],
+            // `--all` fails for each run level that does not have it.
+            Action::Disable => {
+                levels(look, name).iter().map(|level| exec(["rc-update", "delete", name, level])).collect()
+            }
             Action::Mask { .. } | Action::Unmask { .. } => return Err(unable(self.name(), action)),
         })
     }
