@@ -66,6 +66,9 @@ fn encrypted_values_become_what_they_say() {
         &format!("#!jinja|yaml|gpg\none: |\n{ours}two:\n - |\n{}", ours.replace("  ", "   ")),
     );
     let said = local(&["pillar.items", "--out=json"]).expect(0);
+    assert_eq!(said.json()["local"], serde_json::json!({"one": "***", "two": ["***"]}));
+    std::fs::remove_file(tree.path().join("asked")).expect("gpg was asked");
+    let said = local(&["--show-secrets", "pillar.items", "--out=json"]).expect(0);
     assert_eq!(said.json()["local"], serde_json::json!({"one": SECRET, "two": [SECRET]}));
     let asked = std::fs::read_to_string(tree.path().join("asked")).expect("gpg was asked");
     assert_eq!(asked.lines().count(), 1, "two equal messages cost one gpg");
@@ -82,7 +85,7 @@ fn encrypted_values_become_what_they_say() {
     assert_eq!(std::fs::read_to_string(tree.path().join("out")).expect("the file"), format!("{SECRET}\n"));
     let json = serde_json::json!({"one": ours.replace("  ", "")});
     tree.file("pillar/secrets.sls", &format!("#!json|gpg\n{json}\n"));
-    assert_eq!(local(&["pillar.get", "one", "--out=json"]).expect(0).json()["local"], SECRET);
+    assert_eq!(local(&["--show-secrets", "pillar.get", "one", "--out=json"]).expect(0).json()["local"], SECRET);
 
     // Before YAML: the text is decrypted, places stay those of the file, and no line of the text is shown.
     tree.file(
@@ -102,7 +105,7 @@ fn encrypted_values_become_what_they_say() {
     assert!(!said.out.contains(SECRET) && !said.err.contains(SECRET), "{}{}", said.out, said.err);
     tree.file("pillar/secrets.sls", &format!("#!jinja|gpg|yaml\none: |\n{ours}after: 1\n"));
     assert_eq!(
-        local(&["pillar.items", "--out=json"]).expect(0).json()["local"],
+        local(&["--show-secrets", "pillar.items", "--out=json"]).expect(0).json()["local"],
         serde_json::json!({"one": format!("{SECRET}\n"), "after": 1})
     );
 
@@ -155,6 +158,8 @@ fn age_decrypts_with_the_identities_of_the_configuration() {
     {
         tree.file("pillar/secrets.sls", &format!("#!{pipe}\none: |\n{secret}"));
         let said = tree.local(&["pillar.get", "one", "--out=json"]).expect(0);
+        assert!(!said.out.contains(SECRET) && said.out.contains("***"), "{pipe}: {}", said.out);
+        let said = tree.local(&["--show-secrets", "pillar.get", "one", "--out=json"]).expect(0);
         assert_eq!(said.json()["local"].as_str().map(str::trim_end), Some(&*expected), "{pipe}");
     }
     // For somebody else: told with its place and the files that were tried; another file of the configuration helps.
@@ -164,7 +169,7 @@ fn age_decrypts_with_the_identities_of_the_configuration() {
     assert!(said.out.contains("secrets.sls:3:6") && said.out.contains("no identity matched"), "{}", said.out);
     let minion = std::fs::read_to_string(tree.path().join("etc/minion")).expect("a configuration");
     tree.file("etc/minion", &format!("{minion}age_identities: [age-identities.txt, others.txt]\n"));
-    assert_eq!(tree.local(&["pillar.get", "one", "--out=json"]).expect(0).json()["local"], SECRET);
+    assert_eq!(tree.local(&["--show-secrets", "pillar.get", "one", "--out=json"]).expect(0).json()["local"], SECRET);
     tree.file("etc/minion", &format!("{minion}age_identities: none.txt\n"));
     let said = tree.local(&["state.show_sls", "a"]).expect(5);
     assert!(said.out.contains("there is no age identity file"), "{}", said.out);

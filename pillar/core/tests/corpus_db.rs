@@ -189,7 +189,7 @@ fn a_wrong_file_is_refused_as_a_whole() {
         ("format: 1\nvms: {xen: {a: [b]}}\n", "guests of the kind 'xen' are not supported"),
         ("format: 1\nvms: {lxc: {a: [g], b: [g]}}\n", "the guest g is on two nodes: a (lxc) and b"),
         ("- 1\n", "expected a mapping of sections"),
-        ("format: 1\nips: [\n", "database.yaml:3:1"),
+        ("format: 1\nips: [\n", "database.yaml:2:6"),
     ] {
         let said = said("database.yaml", text);
         assert!(said.contains(expected), "{expected}\n{said}");

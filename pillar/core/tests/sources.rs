@@ -139,7 +139,7 @@ fn says_what_is_wrong() {
         (json!([{"cmd_json": "echo '[1]'"}]), json!({}), "is a list, not a mapping"),
         (json!([{"cmd_yamlex": "echo 'a: !aggregate 1'"}]), json!({}), "!aggregate and !reset of yamlex are not built"),
         (json!([{"stack": {"role:x": {}}}]), json!({}), "Unknown traverse option \"role\""),
-        (cfg(), stack("a: 1\nb: [\n"), "stack/f.yml:3"),
+        (cfg(), stack("a: 1\nb: [\n"), "stack/f.yml:2:4"),
         (cfg(), stack("a: 1\nb: {{ x.y.z }}\n"), "stack/f.yml:2"),
         (cfg(), stack("__: nope\na: 1\n"), "Unknown strategy \"nope\""),
         (

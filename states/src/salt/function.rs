@@ -100,7 +100,8 @@ impl State for Function {
     }
 
     fn settle(&self, _: &Plan, seen: &[Observed], cx: &PlanCx<'_>) -> Result<Settled, StateError> {
-        let answers = seen.iter().find_map(|seen| if let Observed::Returned(value) = seen { value.as_map() } else { None });
+        let answers =
+            seen.iter().find_map(|seen| if let Observed::Returned(value) = seen { value.as_map() } else { None });
         let Some(answers) = answers.filter(|answers| !answers.is_empty()) else {
             return Ok(Settled { result: false, changes: Map::new(), comment: "No minions responded".into() });
         };

@@ -46,4 +46,3 @@ impl State for Runner {
         Ok(Settled { result, changes, comment })
     }
 }
-

@@ -214,7 +214,8 @@ impl corpus_core::State for State {
     }
 
     fn settle(&self, _: &Plan, seen: &[Observed], _: &PlanCx<'_>) -> Result<Settled, StateError> {
-        let answers = seen.iter().find_map(|seen| if let Observed::Returned(value) = seen { Some(value) } else { None });
+        let answers =
+            seen.iter().find_map(|seen| if let Observed::Returned(value) = seen { Some(value) } else { None });
         self.judged(answers.unwrap_or(&Value::Null))
     }
 }

@@ -1,7 +1,7 @@
 //! What the suites share: an engine, and a context with a few functions.
 
-use corpus_core::exec::{Call, Caller, Data, ExecError};
 use corpus_core::Value;
+use corpus_core::exec::{Call, Caller, Data, ExecError};
 use corpus_render::{Engine, FileRoots, RenderCx};
 use std::path::Path;
 use std::sync::Arc;

@@ -2,10 +2,10 @@
 //! hashed or plain, without a program.
 
 use crate::ask;
+use corpus_core::digest::{base64, unbase64};
 use corpus_core::host::{Command, HostResult, Look};
 use corpus_core::plan::{Attrs, Content, Effect, Owner};
 use corpus_core::{Act, Call, Data, ExecDef, ExecError, ExecFn, Map, Value, digest};
-use corpus_core::digest::{base64, unbase64};
 use sha1::Digest;
 use std::fmt::Write;
 
