@@ -18,8 +18,6 @@ const MAY: &[(&str, &[&str])] = &[
     ("corpus-minion", &["corpus-core", "corpus-wire", "corpus-run", "corpus-exec", "corpus-states"]),
     ("corpus-ssh", &["corpus-core", "corpus-wire"]),
     ("corpus-pillar", &["corpus-core", "corpus-render"]),
-    ("corpus-git", &["corpus-core"]),
-    ("corpus-project", &["corpus-core", "corpus-render", "corpus-git", "corpus-master"]),
     (
         "corpus-master",
         &[
@@ -84,7 +82,6 @@ const OWNERS: &[(&str, &str)] = &[
     ("tokio", "corpus-ssh"),
     ("postcard", "corpus-wire"),
     ("similar", "corpus-exec"),
-    ("git2", "corpus-git"),
 ];
 
 /// Native code that the build must not need.

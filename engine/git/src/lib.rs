@@ -1,1 +1,0 @@
-//! Git repositories of projects and of pillar: reading by libgit2, everything that talks by the git program.

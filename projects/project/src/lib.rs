@@ -1,1 +1,0 @@
-//! Projects: what is deployed, and how a push gets there.
