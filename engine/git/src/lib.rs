@@ -3,7 +3,6 @@
 //! A repository that others push to belongs to a user who is not trusted. So nothing here follows its hooks or its
 //! user's configuration, and a tree is [`tree::inspect`]ed before anybody checks it out.
 
-pub mod checkout;
 pub mod name;
 pub mod program;
 pub mod remote;

@@ -1,6 +1,6 @@
-//! A bare repository, read by libgit2: refs, commits, trees, blobs, differences.
+//! A bare repository, read by libgit2: refs, commits, trees.
 
-use git2::{ObjectType, Oid, Repository, RepositoryInitOptions};
+use git2::{ObjectType, Oid, Repository};
 use std::path::Path;
 
 /// What git did not do.
@@ -39,13 +39,11 @@ impl Repo {
         Ok(repo)
     }
 
-    /// Makes a bare repository whose HEAD is a branch, or leaves the one that is there.
+    /// Makes a bare repository whose HEAD is a branch.
+    #[cfg(test)]
     pub fn create_bare(path: &Path, branch: &str) -> Result<Self, GitError> {
-        if path.join("HEAD").exists() {
-            return Self::open(path);
-        }
         let at = |error| GitError::At { place: path.display().to_string(), error };
-        let mut options = RepositoryInitOptions::new();
+        let mut options = git2::RepositoryInitOptions::new();
         // No template: nothing of this machine's goes into a project.
         options.bare(true).no_reinit(true).external_template(false).initial_head(branch);
         Ok(Self { inner: Repository::init_opts(path, &options).map_err(at)? })
@@ -61,18 +59,6 @@ impl Repo {
     /// Returns the object of a ref, if it is there.
     pub fn resolve(&self, name: &str) -> Option<Oid> {
         self.inner.refname_to_id(name).ok()
-    }
-
-    /// Returns all refs with their objects.
-    pub fn refs(&self) -> Result<Vec<(String, Oid)>, GitError> {
-        let mut all = vec![];
-        for reference in self.inner.references()? {
-            let reference = reference?;
-            if let (Ok(name), Some(id)) = (reference.name(), reference.target()) {
-                all.push((name.to_owned(), id));
-            }
-        }
-        Ok(all)
     }
 
     /// Tells whether an object is a commit.
@@ -95,29 +81,5 @@ impl Repo {
     pub fn subject(&self, id: Oid) -> Option<String> {
         let commit = self.inner.find_commit(id).ok()?;
         commit.summary_bytes().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
-    }
-
-    /// Returns the content of a file at a commit.
-    pub fn read(&self, commit: Oid, path: &Path) -> Option<Vec<u8>> {
-        let tree = self.inner.find_commit(commit).ok()?.tree().ok()?;
-        let entry = tree.get_path(path).ok()?;
-        self.inner.find_blob(entry.id()).ok().map(|blob| blob.content().to_vec())
-    }
-
-    /// Returns which files differ between two commits; all of them, where there is no older one.
-    pub fn changed(&self, older: Option<Oid>, newer: Oid) -> Result<Vec<(char, String)>, GitError> {
-        let tree = |id: Oid| self.inner.find_commit(id).and_then(|commit| commit.tree());
-        let (from, to) = (older.map(tree).transpose()?, tree(newer)?);
-        let diff = self.inner.diff_tree_to_tree(from.as_ref(), Some(&to), None)?;
-        let line = |delta: git2::DiffDelta<'_>| {
-            let file = if delta.status() == git2::Delta::Deleted { delta.old_file() } else { delta.new_file() };
-            let letter = match delta.status() {
-                git2::Delta::Added => 'A',
-                git2::Delta::Deleted => 'D',
-                _ => 'M',
-            };
-            (letter, String::from_utf8_lossy(file.path_bytes().unwrap_or_default()).into_owned())
-        };
-        Ok(diff.deltas().map(line).collect())
     }
 }
