@@ -233,3 +233,72 @@ pub trait Act: Look {
     /// This machine as something that can only be looked at.
     fn as_look(&self) -> &dyn Look;
 }
+
+/// Somebody who is told of each effect before a machine performs it.
+pub trait Before: Send + Sync {
+    /// The machine.
+    fn host(&self) -> &dyn Act;
+    /// Hears of an effect; with an error it is not performed.
+    fn before(&self, effect: &Effect) -> HostResult<()>;
+}
+
+/// A machine that tells somebody of its effects first.
+pub struct Watched<T>(pub T);
+
+impl<T: Before> Act for Watched<T> {
+    fn perform(&self, effect: &Effect) -> HostResult<Observed> {
+        self.0.before(effect)?;
+        self.0.host().perform(effect)
+    }
+    fn as_look(&self) -> &dyn Look {
+        self.0.host().as_look()
+    }
+}
+
+impl<T: Before> Look for Watched<T> {
+    fn lstat(&self, path: &Path) -> HostResult<Option<Meta>> {
+        self.0.host().lstat(path)
+    }
+    fn stat(&self, path: &Path) -> HostResult<Option<Meta>> {
+        self.0.host().stat(path)
+    }
+    fn read(&self, path: &Path) -> HostResult<Vec<u8>> {
+        self.0.host().read(path)
+    }
+    fn sha256(&self, path: &Path) -> HostResult<[u8; 32]> {
+        self.0.host().sha256(path)
+    }
+    fn read_link(&self, path: &Path) -> HostResult<PathBuf> {
+        self.0.host().read_link(path)
+    }
+    fn list(&self, path: &Path) -> HostResult<Vec<String>> {
+        self.0.host().list(path)
+    }
+    fn query(&self, command: &Command) -> HostResult<Output> {
+        self.0.host().query(command)
+    }
+    fn user(&self, name: &str) -> HostResult<Option<User>> {
+        self.0.host().user(name)
+    }
+    fn user_by_id(&self, uid: u32) -> HostResult<Option<User>> {
+        self.0.host().user_by_id(uid)
+    }
+    fn group(&self, name: &str) -> HostResult<Option<Group>> {
+        self.0.host().group(name)
+    }
+    fn group_by_id(&self, gid: u32) -> HostResult<Option<Group>> {
+        self.0.host().group_by_id(gid)
+    }
+    fn groups(&self) -> HostResult<Vec<Group>> {
+        self.0.host().groups()
+    }
+    fn which(&self, program: &str) -> Option<PathBuf> {
+        self.0.host().which(program)
+    }
+    fn predicted(&self, fact: &str) -> Option<Value> {
+        self.0.host().predicted(fact)
+    }
+    fn memo(&self, key: &str, stamp: &str, make: &mut dyn FnMut() -> HostResult<Memo>) -> HostResult<Memo> {
+        self.0.host().memo(key, stamp, make)
+    }
+}

@@ -3,8 +3,8 @@
 //! a run that died. Its lines are JSON, one per event; an `effect` line is on the disk before its effect begins.
 
 use crate::disk;
-use corpus_core::host::{Command, Group, HostResult, Look, Memo, Meta, Output, User};
-use corpus_core::{Act, Effect, Event, Observed, Value};
+use corpus_core::host::{Before, HostResult};
+use corpus_core::{Act, Effect, Event};
 use corpus_wire::Interrupted;
 use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
@@ -169,66 +169,18 @@ fn words(effect: &Effect) -> String {
     }
 }
 
-/// A machine whose effects are journaled.
+/// The journal beside a machine, told of each effect before it begins.
 pub struct Journaled<'a> {
     pub host: &'a dyn Act,
     pub journal: &'a Journal,
 }
 
-impl Act for Journaled<'_> {
-    fn perform(&self, effect: &Effect) -> HostResult<Observed> {
+impl Before for Journaled<'_> {
+    fn host(&self) -> &dyn Act {
+        self.host
+    }
+    fn before(&self, effect: &Effect) -> HostResult<()> {
         self.journal.effect(effect);
-        self.host.perform(effect)
-    }
-    fn as_look(&self) -> &dyn Look {
-        self.host.as_look()
-    }
-}
-
-impl Look for Journaled<'_> {
-    fn lstat(&self, path: &Path) -> HostResult<Option<Meta>> {
-        self.host.lstat(path)
-    }
-    fn stat(&self, path: &Path) -> HostResult<Option<Meta>> {
-        self.host.stat(path)
-    }
-    fn read(&self, path: &Path) -> HostResult<Vec<u8>> {
-        self.host.read(path)
-    }
-    fn sha256(&self, path: &Path) -> HostResult<[u8; 32]> {
-        self.host.sha256(path)
-    }
-    fn read_link(&self, path: &Path) -> HostResult<PathBuf> {
-        self.host.read_link(path)
-    }
-    fn list(&self, path: &Path) -> HostResult<Vec<String>> {
-        self.host.list(path)
-    }
-    fn query(&self, command: &Command) -> HostResult<Output> {
-        self.host.query(command)
-    }
-    fn user(&self, name: &str) -> HostResult<Option<User>> {
-        self.host.user(name)
-    }
-    fn user_by_id(&self, uid: u32) -> HostResult<Option<User>> {
-        self.host.user_by_id(uid)
-    }
-    fn group(&self, name: &str) -> HostResult<Option<Group>> {
-        self.host.group(name)
-    }
-    fn group_by_id(&self, gid: u32) -> HostResult<Option<Group>> {
-        self.host.group_by_id(gid)
-    }
-    fn groups(&self) -> HostResult<Vec<Group>> {
-        self.host.groups()
-    }
-    fn which(&self, program: &str) -> Option<PathBuf> {
-        self.host.which(program)
-    }
-    fn predicted(&self, fact: &str) -> Option<Value> {
-        self.host.predicted(fact)
-    }
-    fn memo(&self, key: &str, stamp: &str, make: &mut dyn FnMut() -> HostResult<Memo>) -> HostResult<Memo> {
-        self.host.memo(key, stamp, make)
+        Ok(())
     }
 }

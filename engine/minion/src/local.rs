@@ -5,6 +5,7 @@ use crate::journal::{self, Journal, Journaled};
 use crate::lock::{self, RunLock};
 use crate::modules::Modules;
 use crate::{disk, registry};
+use corpus_core::host::Watched;
 use corpus_core::secret::{self, Masked};
 use corpus_core::{Act, Call, Data, Event, ExecError, Map, ModuleFile, ModuleInfo, Registry, RunReport, Value};
 use corpus_exec::{real::Real, retcode};
@@ -122,7 +123,7 @@ impl Minion for Local {
         let lock = lock.transpose()?;
         let data = self.data();
         let journal = Journal::new(&self.options.journal(), &options.jid);
-        let host = Journaled { host: &*self.host, journal: &journal };
+        let host = Watched(Journaled { host: &*self.host, journal: &journal });
         let caller = LocalCaller {
             registry: &self.registry,
             modules: &self.modules,

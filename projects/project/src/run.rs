@@ -6,6 +6,7 @@ use crate::lock::LockOwner;
 use crate::report::{DeployReport, FailedAt, SlsReport, StepReport, outline};
 use crate::undo::Recording;
 use crate::{Cx, Layout, Note, Progress, ProjectError, ProjectName, R, chrono};
+use corpus_core::host::Watched;
 use corpus_core::merge::update;
 use corpus_core::{Call, Diagnostic, Event, Map, RunReport, Severity, Shared, Value};
 use corpus_master::{Machine, Outcome, functions};
@@ -203,7 +204,7 @@ impl<'a> Run<'a> {
             opts.insert("ms_projects", all);
         }
         let host: Box<dyn corpus_core::Act> = Box::new(Machine::new());
-        let host: Box<dyn corpus_core::Act> = Box::new(Recording::new(host, &self.layout, &self.report.id));
+        let host: Box<dyn corpus_core::Act> = Box::new(Watched(Recording::new(host, &self.layout, &self.report.id)));
         let cx = self.over.as_ref().unwrap_or(self.cx);
         Ok(Arc::new(cx.session(host)?.with_shared(self.shared.clone(), data)))
     }

@@ -2,8 +2,8 @@
 //! or the start after a killed one, puts it back. Commands cannot be undone; they are only named.
 
 use crate::{Layout, ProjectError, R, copy, disk};
-use corpus_core::host::{Command, Group, HostError, HostResult, Look, Memo, Meta, Output, User};
-use corpus_core::{Act, Effect, Observed, Value};
+use corpus_core::host::{Before, Command, HostError, HostResult};
+use corpus_core::{Act, Effect, Observed};
 use corpus_exec::service::{self, Action, Options};
 use corpus_master::Machine;
 use serde::{Deserialize, Serialize};
@@ -84,7 +84,7 @@ impl Recording {
         Self { host, folder, except: layout.dir.clone(), state: Mutex::new(state) }
     }
 
-    fn before(&self, effect: &Effect) -> R<()> {
+    fn keep_for(&self, effect: &Effect) -> R<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match effect {
             Effect::WriteFile { path, .. }
@@ -347,62 +347,13 @@ pub fn forget(layout: &Layout, id: &str) -> R<()> {
     }
 }
 
-impl Act for Recording {
-    fn perform(&self, effect: &Effect) -> HostResult<Observed> {
+impl Before for Recording {
+    fn host(&self) -> &dyn Act {
+        &*self.host
+    }
+    fn before(&self, effect: &Effect) -> HostResult<()> {
         // What cannot be undone is not begun: a full disk is found here, before damage.
-        self.before(effect).map_err(|error| HostError::other("keep what was there", error.message))?;
-        self.host.perform(effect)
-    }
-    fn as_look(&self) -> &dyn Look {
-        self.host.as_look()
-    }
-}
-
-impl Look for Recording {
-    fn lstat(&self, path: &Path) -> HostResult<Option<Meta>> {
-        self.host.lstat(path)
-    }
-    fn stat(&self, path: &Path) -> HostResult<Option<Meta>> {
-        self.host.stat(path)
-    }
-    fn read(&self, path: &Path) -> HostResult<Vec<u8>> {
-        self.host.read(path)
-    }
-    fn sha256(&self, path: &Path) -> HostResult<[u8; 32]> {
-        self.host.sha256(path)
-    }
-    fn read_link(&self, path: &Path) -> HostResult<PathBuf> {
-        self.host.read_link(path)
-    }
-    fn list(&self, path: &Path) -> HostResult<Vec<String>> {
-        self.host.list(path)
-    }
-    fn query(&self, command: &Command) -> HostResult<Output> {
-        self.host.query(command)
-    }
-    fn user(&self, name: &str) -> HostResult<Option<User>> {
-        self.host.user(name)
-    }
-    fn user_by_id(&self, uid: u32) -> HostResult<Option<User>> {
-        self.host.user_by_id(uid)
-    }
-    fn group(&self, name: &str) -> HostResult<Option<Group>> {
-        self.host.group(name)
-    }
-    fn group_by_id(&self, gid: u32) -> HostResult<Option<Group>> {
-        self.host.group_by_id(gid)
-    }
-    fn groups(&self) -> HostResult<Vec<Group>> {
-        self.host.groups()
-    }
-    fn which(&self, program: &str) -> Option<PathBuf> {
-        self.host.which(program)
-    }
-    fn predicted(&self, fact: &str) -> Option<Value> {
-        self.host.predicted(fact)
-    }
-    fn memo(&self, key: &str, stamp: &str, make: &mut dyn FnMut() -> HostResult<Memo>) -> HostResult<Memo> {
-        self.host.memo(key, stamp, make)
+        self.keep_for(effect).map_err(|error| HostError::other("keep what was there", error.message))
     }
 }
 
