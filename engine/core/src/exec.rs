@@ -145,6 +145,25 @@ impl Call {
         self.arg(place, name).filter(|v| !v.is_null()).map_or(default, Value::truthy)
     }
 
+    /// Refuses named arguments that a signature, `(tgt, fun, tgt_type='glob')`, does not have, as Python does.
+    pub fn only_known(&self, signature: &str) -> Result<(), ExecError> {
+        if self.kwargs.is_empty() || signature.contains("**") {
+            return Ok(());
+        }
+        let words = signature.trim_matches(['(', ')']).split(", ");
+        let known: Vec<&str> = words.filter_map(|word| word.split('=').next()).collect();
+        let names = self.kwargs.iter().filter_map(|(name, _)| name.as_str());
+        match names.into_iter().find(|name| !known.contains(name) && !name.starts_with("__")) {
+            None => Ok(()),
+            Some(name) => {
+                let fun = self.fun.rsplit('.').next().unwrap_or(&self.fun);
+                let hint = crate::suggest::did_you_mean(name, known.iter().copied());
+                let hint = hint.unwrap_or_else(|| format!("its arguments are {signature}"));
+                Err(ExecError::Failed(format!("{fun}() got an unexpected keyword argument '{name}' ({hint})")))
+            }
+        }
+    }
+
     /// Makes the error for an argument that is missing.
     pub fn missing(&self, name: &str) -> ExecError {
         ExecError::Argument { fun: self.fun.clone(), message: format!("missing the required argument `{name}`") }

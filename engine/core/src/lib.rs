@@ -18,6 +18,7 @@ pub mod node;
 pub mod overlay;
 pub mod plan;
 pub mod python;
+pub mod random;
 pub mod registry;
 pub mod report;
 pub mod secret;

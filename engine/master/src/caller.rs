@@ -62,8 +62,12 @@ impl TemplateCaller {
             self.machine.fetch_add(1, Ordering::Relaxed);
             return (def.run)(call, &self.session, &self.data);
         }
-        match self.session.corpus.registry.function(&call.fun).map(|def| def.run) {
-            Some(ExecFn::Data(run)) => run(call, &self.data),
+        let found = self.session.corpus.registry.function(&call.fun);
+        match found.map(|def| def.run) {
+            Some(ExecFn::Data(run)) => {
+                found.map_or(Ok(()), |def| call.only_known(def.args))?;
+                run(call, &self.data)
+            }
             Some(_) => {
                 self.machine.fetch_add(1, Ordering::Relaxed);
                 let answer = self.session.minion.call(call);

@@ -4,11 +4,11 @@ use crate::decrypt::Decrypt;
 use crate::eval::Vm;
 use crate::fail::{Fail, Kind, R};
 use crate::files::FileRoots;
-use crate::tree::{Sym, Template};
+use crate::tree::{Load, Sym, Template};
 use crate::value::{Obj, Scope, Val};
 use crate::{blocks, lower, pipe, unclosed};
 use corpus_core::exec::{Caller, Data};
-use corpus_core::{Diagnostic, Map};
+use corpus_core::{Diagnostic, Map, Value as Core};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -26,10 +26,15 @@ struct Shared {
     cache: RwLock<Cache>,
     /// What [`Engine::render_text`] parsed last under each name: a thousand files of one template parse it once.
     texts: RwLock<HashMap<String, Arc<Template>>>,
+    /// What `import_yaml` and `import_json` read, by text: a map's tables are parsed once, not in each SLS of each host.
+    tables: RwLock<HashMap<(Load, Arc<str>), Core>>,
     decrypt: Option<Arc<dyn Decrypt>>,
     /// Templates are Jinja's, not Salt's: see [`Engine::plain`].
     plain: bool,
 }
+
+/// Texts that differ from host to host must not pile up: beyond this many tables all are forgotten.
+const MAX_TABLES: usize = 1024;
 
 /// By file and the name under which it is known; with the file's time and size, to see that it changed.
 type Cache = HashMap<(PathBuf, Arc<str>), (Stamp, Arc<Template>)>;
@@ -73,7 +78,16 @@ impl Engine {
     }
 
     fn with(roots: FileRoots, decrypt: Option<Arc<dyn Decrypt>>, plain: bool) -> Self {
-        Self { shared: Arc::new(Shared { roots, cache: RwLock::default(), texts: RwLock::default(), decrypt, plain }) }
+        Self {
+            shared: Arc::new(Shared {
+                roots,
+                cache: RwLock::default(),
+                texts: RwLock::default(),
+                tables: RwLock::default(),
+                decrypt,
+                plain,
+            }),
+        }
     }
 
     /// Tells whether its templates are plain.
@@ -142,6 +156,24 @@ impl Engine {
         let mut texts = self.shared.texts.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         texts.insert(file.to_owned(), template.clone());
         Ok(template)
+    }
+
+    /// Returns what a text of an imported file says, from before or by reading it.
+    pub(crate) fn table(&self, load: Load, text: &Arc<str>, read: impl FnOnce() -> R<Val>) -> R<Val> {
+        let key = (load, text.clone());
+        let known = self.shared.tables.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(&key).cloned();
+        if let Some(known) = known {
+            return Ok(Val::from_core(&known));
+        }
+        let value = read()?;
+        if let Some(core) = value.to_core() {
+            let mut tables = self.shared.tables.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if tables.len() >= MAX_TABLES {
+                tables.clear();
+            }
+            tables.insert(key, core);
+        }
+        Ok(value)
     }
 
     fn run(&self, template: Arc<Template>, cx: &RenderCx, head: &str) -> Result<String, Diagnostic> {

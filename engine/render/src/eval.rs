@@ -245,13 +245,17 @@ impl<'e> Vm<'e> {
             }
             Stmt::ImportData { from, target, load, context } => {
                 let module = self.import(from, *context, scope)?;
-                let text = Val::Str(show::text(&module)?);
-                let filter = match load {
-                    Load::Yaml => "load_yaml",
-                    Load::Json => "load_json",
-                    Load::Text => "load_text",
+                let text = show::text(&module)?;
+                let value = match load {
+                    Load::Text => Ok(Val::Str(text.clone())),
+                    Load::Yaml | Load::Json => {
+                        let filter = if *load == Load::Yaml { "load_yaml" } else { "load_json" };
+                        let engine = self.engine;
+                        engine.table(*load, &text, || {
+                            filters::call(self, filter, &Val::Str(text.clone()), &Args::default())
+                        })
+                    }
                 };
-                let value = filters::call(self, filter, &text, &Args::default());
                 let value = value.map_err(|fail| self.in_data(fail, *load, &text, from));
                 let value = self.placed(value, from.at)?;
                 scope.set(*target, value);
@@ -279,8 +283,8 @@ impl<'e> Vm<'e> {
     }
 
     /// Leads an error of loaded data to the file that was imported.
-    fn in_data(&self, fail: Box<Fail>, load: Load, text: &Val, from: &Expr) -> Box<Fail> {
-        let (Val::Str(text), Some(file)) = (text, self.loaded.as_ref()) else { return fail };
+    fn in_data(&self, fail: Box<Fail>, load: Load, text: &str, from: &Expr) -> Box<Fail> {
+        let Some(file) = &self.loaded else { return fail };
         let mut fail = crate::data::blame(fail, load, text, file, 0);
         if fail.at.is_some() {
             fail.chain.push((self.template.clone(), from.at, "imported here".to_owned()));

@@ -2,17 +2,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// Environments and their directories; earlier directories win.
 #[derive(Clone, Debug, Default)]
 pub struct FileRoots {
     envs: BTreeMap<String, Vec<PathBuf>>,
+    /// The SLS names of each environment, and when they were read: asked for by each minion of a fleet.
+    lists: Arc<Mutex<BTreeMap<String, Listed>>>,
 }
+
+/// Names, and when they were read.
+type Listed = (Instant, Arc<[String]>);
+
+/// How long a list of names is taken for true; Salt's `fileserver_list_cache_time` is twenty seconds.
+const FRESH: Duration = Duration::from_secs(1);
 
 impl FileRoots {
     /// Makes roots of environments and directories.
     pub fn new(envs: impl IntoIterator<Item = (String, Vec<PathBuf>)>) -> Self {
-        Self { envs: envs.into_iter().collect() }
+        Self { envs: envs.into_iter().collect(), lists: Arc::default() }
     }
 
     /// Makes roots with one directory in `base`.
@@ -52,6 +62,16 @@ impl FileRoots {
 
     /// Names every SLS of an environment.
     pub fn list_sls(&self, saltenv: &str) -> Vec<String> {
+        let mut lists = self.lists.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some((_, names)) = lists.get(saltenv).filter(|(read, _)| read.elapsed() < FRESH) {
+            return names.to_vec();
+        }
+        let names = self.read_sls(saltenv);
+        lists.insert(saltenv.to_owned(), (Instant::now(), names.clone().into()));
+        names
+    }
+
+    fn read_sls(&self, saltenv: &str) -> Vec<String> {
         let mut names: BTreeSet<String> = BTreeSet::new();
         for file in self.list_files(saltenv, "") {
             if let Some(stem) = file.strip_suffix(".sls") {

@@ -129,7 +129,7 @@ pub struct MacroDef {
 }
 
 /// How `import_yaml` and kin read what they import.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Load {
     Yaml,
     Json,

@@ -56,6 +56,7 @@ pub struct PillarResult {
 }
 
 /// A rendered pillar SLS or top file.
+#[derive(Clone)]
 pub struct Rendered {
     pub node: Node,
     /// Tells where in the user's file a position of the node is.
@@ -116,6 +117,8 @@ struct Run<'a> {
     renderer: &'a dyn PillarRenderer,
     strategy: Strategy,
     merge_lists: bool,
+    /// Only this environment, if one was asked for.
+    pillarenv: Option<String>,
     /// Environments that exist, `base` first.
     envs: Vec<String>,
     /// SLS names that may be missing, with their environment.
@@ -148,10 +151,12 @@ impl<'a> Run<'a> {
                 Strategy::Recurse
             }),
         };
+        let from_saltenv = opts.get("pillarenv_from_saltenv").is_some_and(Value::truthy);
+        let pillarenv = request.pillarenv.clone().or_else(|| from_saltenv.then(|| request.saltenv.clone()));
         let mut envs = vec!["base".to_owned()];
         for env in renderer.envs() {
             // Salt: `__env__` stands for whatever environment is asked for.
-            let env = match &request.pillarenv {
+            let env = match &pillarenv {
                 Some(asked) if env == "__env__" => asked.clone(),
                 None if env == "__env__" => request.saltenv.clone(),
                 _ => env,
@@ -160,12 +165,14 @@ impl<'a> Run<'a> {
                 envs.push(env);
             }
         }
-        let merge_lists = opts.get("pillar_merge_lists").is_some_and(Value::truthy);
+        // Salt: after an unknown word lists are replaced, whatever is set.
+        let merge_lists = opts.get("pillar_merge_lists").is_some_and(Value::truthy) && diagnostics.is_empty();
         Self {
             request,
             renderer,
             strategy,
             merge_lists,
+            pillarenv,
             envs,
             ignored: vec![],
             named_at: vec![],

@@ -64,12 +64,18 @@ impl Run<'_> {
     }
 
     fn matching(&self, pattern: &str, env: &str) -> Vec<String> {
+        // Most names are no patterns, and need no list of all there is.
+        let plain = !pattern.contains(['*', '?', '[', '/']) && !pattern.starts_with('.') && !pattern.contains("..");
+        if plain {
+            return self.renderer.find(pattern, env).map(|_| pattern.to_owned()).into_iter().collect();
+        }
         self.renderer.list(env).into_iter().filter(|name| glob::matches(pattern, name)).collect()
     }
 
     fn sls(&mut self, sls: &str, env: &str, done: &mut Done, defaults: &Map, depth: usize) -> Option<Map> {
         let Some(file) = self.renderer.find(sls, env) else {
             self.missing(sls, env);
+            done.insert(sls.to_owned(), None);
             return None;
         };
         let rendered = match self.renderer.render(sls, env, defaults, &self.data) {

@@ -35,7 +35,7 @@ impl Run<'_> {
     pub(crate) fn top(&mut self, merged: Vec<(String, Vec<Entry>)>) -> Matches {
         let mut matches: Matches = Vec::new();
         for (env, mut entries) in merged {
-            if self.request.pillarenv.as_ref().is_some_and(|only| *only != env) {
+            if self.pillarenv.as_ref().is_some_and(|only| *only != env) {
                 continue;
             }
             entries.sort_by_key(|entry| entry.order);
@@ -59,7 +59,7 @@ impl Run<'_> {
 
     /// Renders the top file of each environment, and what those include.
     fn top_files(&mut self) -> Vec<(String, Rendered)> {
-        let asked: Vec<String> = match &self.request.pillarenv {
+        let asked: Vec<String> = match &self.pillarenv {
             Some(env) => self.envs.iter().filter(|known| *known == env).cloned().collect(),
             None if self.strategy == corpus_core::merge::Strategy::None => {
                 let only = if self.request.saltenv.is_empty() { "base" } else { &self.request.saltenv };
@@ -81,13 +81,17 @@ impl Run<'_> {
         let mut done: Vec<(String, String)> = Vec::new();
         let mut next = 0;
         while next < tops.len() {
-            let (env, rendered) = &tops[next];
-            let env = env.clone();
+            let (env, rendered) = tops[next].clone();
             let included = rendered.node.get("include").and_then(Node::as_seq).unwrap_or(&[]);
             let names: Vec<String> = included.iter().filter_map(|n| n.as_str().map(str::to_owned)).collect();
             for name in names {
                 let known = (env.clone(), name);
                 if done.contains(&known) {
+                    continue;
+                }
+                if self.renderer.find(&known.1, &env).is_none() {
+                    self.no_included_top(&rendered, &known.1, &env);
+                    done.push(known);
                     continue;
                 }
                 match self.renderer.render(&known.1, &env, &Map::new(), &self.data) {
@@ -102,6 +106,16 @@ impl Run<'_> {
             next += 1;
         }
         tops
+    }
+
+    /// Salt passes over what a top file includes and is not there, without a word.
+    fn no_included_top(&mut self, rendered: &Rendered, name: &str, env: &str) {
+        let known = self.renderer.list(env);
+        let hint = suggest::did_you_mean(name, known.iter().map(String::as_str));
+        let message = format!("the pillar top file includes '{name}', which environment '{env}' does not have");
+        let included = rendered.node.get("include").and_then(Node::as_seq).unwrap_or(&[]);
+        let node = included.iter().find(|node| node.as_str() == Some(name)).unwrap_or(&rendered.node);
+        self.diagnostics.push(rendered.show(Diagnostic::warning(message), node, "").maybe_hint(hint));
     }
 
     /// Adds the targets of one top file; returns whether it has the shape of one.

@@ -1,4 +1,4 @@
-//! Pillar compilation against recorded answers: small trees, compiled by Salt 3007.17's `Pillar` for one minion.
+//! Pillar compilation against recorded answers: small trees, compiled by Salt 3008.3's `Pillar` for one minion.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -45,17 +45,23 @@ fn compile(dir: &Path, case: &Json, grains: &Json, sources: &Sources) -> PillarR
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text.as_str().unwrap()).unwrap();
     }
-    let envs = case["envs"].as_array().unwrap().iter().map(|env| {
-        let env = env.as_str().unwrap();
-        (env.to_owned(), vec![dir.join(env)])
+    // An environment is a name, which is its folder as well, or a name with folders.
+    let envs = case["envs"].as_array().unwrap().iter().map(|env| match env.as_str() {
+        Some(env) => (env.to_owned(), vec![dir.join(env)]),
+        None => {
+            let folders = env[1].as_array().unwrap().iter().map(|folder| dir.join(folder.as_str().unwrap()));
+            (env[0].as_str().unwrap().to_owned(), folders.collect())
+        }
     });
     let renderer = EngineRenderer::new(Engine::new(FileRoots::new(envs)), callers());
+    let mut opts = map(&case["opts"]);
+    opts.insert("id", "web01");
     let data = Data {
         id: "web01".into(),
         saltenv: "base".into(),
         grains: Value::map(map(grains)),
         pillar: Value::map(Map::new()),
-        opts: Value::map(map(&case["opts"])),
+        opts: Value::map(opts),
         ..Data::default()
     };
     let request = PillarRequest {

@@ -8,6 +8,7 @@ pub mod runner;
 mod slsutil;
 pub mod state;
 mod sys;
+mod tree;
 
 use crate::caller::not_found;
 use crate::diagnose::{Failure, Kind, Outcome};
@@ -29,7 +30,7 @@ pub struct MasterDef {
 }
 
 /// The master's own functions.
-pub const TABLES: &[&[MasterDef]] = &[cp::FNS, graph::FNS, pillar::FNS, slsutil::FNS, state::FNS, sys::FNS];
+pub const TABLES: &[&[MasterDef]] = &[cp::FNS, graph::FNS, pillar::FNS, slsutil::FNS, state::FNS, sys::FNS, tree::FNS];
 
 /// Walks the master's own functions.
 pub fn all() -> impl Iterator<Item = &'static MasterDef> {

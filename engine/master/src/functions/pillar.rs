@@ -30,7 +30,7 @@ pub const FNS: &[MasterDef] = &[
     MasterDef { name: "grains.items", args: "()", doc: "Returns all grains.", run: grains },
     MasterDef {
         name: "mine.get",
-        args: "(tgt, fun, tgt_type='glob')",
+        args: "(tgt, fun, tgt_type='glob', exclude_minion=False)",
         doc: "Returns mine data of other minions. There is none without a running fleet, as with `salt-call --local`.",
         run: mine_get,
     },
@@ -177,7 +177,11 @@ fn grains(_: &Call, _: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecErr
     Ok(data.grains.clone())
 }
 
-fn mine_get(_: &Call, _: &Arc<Session>, _: &Arc<Data>) -> Result<Value, ExecError> {
+fn mine_get(call: &Call, _: &Arc<Session>, _: &Arc<Data>) -> Result<Value, ExecError> {
+    let signature = FNS.iter().find(|def| def.name == "mine.get").map_or("(**kwargs)", |def| def.args);
+    call.only_known(signature)?;
+    call.need(0, "tgt")?;
+    call.need(1, "fun")?;
     Ok(Map::new().into())
 }
 

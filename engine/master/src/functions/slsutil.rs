@@ -7,32 +7,12 @@ use corpus_render::RenderCx;
 use std::sync::Arc;
 
 /// The functions of this module.
-pub const FNS: &[MasterDef] = &[
-    MasterDef {
-        name: "slsutil.renderer",
-        args: "(path=None, string=None, default_renderer='jinja|yaml', **vars)",
-        doc: "Renders a file of the state tree, or a text, and returns the data.",
-        run: renderer,
-    },
-    MasterDef {
-        name: "slsutil.file_exists",
-        args: "(path, saltenv='base')",
-        doc: "Tells whether the state tree has a file.",
-        run: exists,
-    },
-    MasterDef {
-        name: "slsutil.path_exists",
-        args: "(path, saltenv='base')",
-        doc: "Tells whether the state tree has a file or a directory.",
-        run: exists,
-    },
-];
-
-fn exists(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecError> {
-    let path = call.need(0, "path")?;
-    let env = call.text(1, "saltenv").unwrap_or_else(|| data.saltenv.to_string());
-    Ok(session.corpus.engine.roots().find(path.trim_start_matches("salt://"), &env).is_some().into())
-}
+pub const FNS: &[MasterDef] = &[MasterDef {
+    name: "slsutil.renderer",
+    args: "(path=None, string=None, default_renderer='jinja|yaml', **vars)",
+    doc: "Renders a file of the state tree, or a text, and returns the data.",
+    run: renderer,
+}];
 
 fn renderer(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, ExecError> {
     let pipe = call.text(2, "default_renderer").unwrap_or_else(|| "jinja|yaml".into());

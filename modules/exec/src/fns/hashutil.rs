@@ -41,6 +41,24 @@ pub const FNS: &[ExecDef] = &[
         run: ExecFn::Data(encode_lines),
     },
     ExecDef { name: "hashutil.base64_decodestring", args: "(instr)", doc: "Reads base64.", run: ExecFn::Data(decode) },
+    ExecDef {
+        name: "hashutil.base64_encodefile",
+        args: "(fname)",
+        doc: "Writes a file as base64 in lines of 76 letters.",
+        run: ExecFn::Read(encode_file),
+    },
+    ExecDef {
+        name: "hashutil.hmac_compute",
+        args: "(string, shared_secret)",
+        doc: "Returns the HMAC-SHA-256 of a text, in hexadecimal.",
+        run: ExecFn::Data(|call, _| Ok(hex(&hmac(call)?).into())),
+    },
+    ExecDef {
+        name: "hashutil.hmac_signature",
+        args: "(string, shared_secret, challenge_hmac)",
+        doc: "Tells whether a text's HMAC-SHA-256 is the one given, in base64.",
+        run: ExecFn::Data(|call, _| Ok((base64(&hmac(call)?) == call.need(2, "challenge_hmac")?).into())),
+    },
 ];
 
 /// Returns the digest of some bytes by the algorithm's name.
@@ -96,10 +114,29 @@ fn encode(call: &Call, _: &Data) -> Result<Value, ExecError> {
 }
 
 fn encode_lines(call: &Call, _: &Data) -> Result<Value, ExecError> {
-    let text = base64(call.need(0, "instr")?.as_bytes());
+    Ok(in_lines(call.need(0, "instr")?.as_bytes()))
+}
+
+fn encode_file(call: &Call, host: &dyn Look, _: &Data) -> Result<Value, ExecError> {
+    Ok(in_lines(&host.read(Path::new(&call.need(0, "fname")?))?))
+}
+
+fn in_lines(bytes: &[u8]) -> Value {
+    let text = base64(bytes);
     let lines: Vec<&[u8]> = text.as_bytes().chunks(76).collect();
     let lines = lines.iter().map(|l| String::from_utf8_lossy(l) + "\n").collect::<String>();
-    Ok(lines.into())
+    lines.into()
+}
+
+/// RFC 2104, with SHA-256.
+fn hmac(call: &Call) -> Result<Vec<u8>, ExecError> {
+    let (text, secret) = (call.need(0, "string")?, call.need(1, "shared_secret")?);
+    let mut key =
+        if secret.len() > 64 { sha2::Sha256::digest(secret.as_bytes()).to_vec() } else { secret.into_bytes() };
+    key.resize(64, 0);
+    let pad = |with: u8| key.iter().map(|byte| byte ^ with).collect::<Vec<u8>>();
+    let inner = sha2::Sha256::digest([pad(0x36), text.into_bytes()].concat());
+    Ok(sha2::Sha256::digest([pad(0x5c), inner.to_vec()].concat()).to_vec())
 }
 
 fn decode(call: &Call, _: &Data) -> Result<Value, ExecError> {

@@ -66,6 +66,12 @@ pub const FNS: &[ExecDef] = &[
         doc: "Returns the first entry of a mapping whose key matches this minion.",
         run: ExecFn::Data(filter_by),
     },
+    ExecDef {
+        name: "match.search_by",
+        args: "(lookup, tgt_type='compound', minion_id=None)",
+        doc: "Returns the keys of a mapping among whose targets one matches this minion.",
+        run: ExecFn::Data(search_by),
+    },
 ];
 
 fn matches(text: &str, kind: TargetKind, delimiter: &str, data: &Data, id: Option<String>) -> Result<bool, ExecError> {
@@ -123,6 +129,23 @@ fn pillar_pcre(call: &Call, data: &Data) -> Result<Value, ExecError> {
 
 fn ipcidr(call: &Call, data: &Data) -> Result<Value, ExecError> {
     by_data(call, TargetKind::IpCidr, data)
+}
+
+fn search_by(call: &Call, data: &Data) -> Result<Value, ExecError> {
+    let table = call.arg(0, "lookup").and_then(Value::as_map);
+    let table = table.ok_or_else(|| call.invalid("lookup", "must be a mapping"))?;
+    let word = call.text(1, "tgt_type").unwrap_or_else(|| "compound".into());
+    let kind = TargetKind::of(&word).ok_or_else(|| call.invalid("tgt_type", format!("`{word}` is not known")))?;
+    let mut found = vec![];
+    for (key, targets) in table {
+        let targets = targets.as_list();
+        for target in targets.ok_or_else(|| call.invalid("lookup", "its values must be lists of targets"))? {
+            if matches(&corpus_core::python::str(target), kind, ":", data, call.text(2, "minion_id"))? {
+                found.push(key.clone());
+            }
+        }
+    }
+    Ok(if found.is_empty() { Value::Null } else { found.into() })
 }
 
 fn filter_by(call: &Call, data: &Data) -> Result<Value, ExecError> {

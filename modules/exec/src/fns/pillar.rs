@@ -8,7 +8,7 @@ use corpus_core::{Call, Data, ExecDef, ExecError, ExecFn};
 pub const FNS: &[ExecDef] = &[
     ExecDef {
         name: "pillar.get",
-        args: "(key, default='', merge=False, merge_nested_lists=None, delimiter=':', pillarenv=None, saltenv=None)",
+        args: "(key, default='', merge=False, merge_nested_lists=None, delimiter=':', pillarenv=None, saltenv=None, unmask=None)",
         doc: "Returns the value of a key, `a:b:c` for nested ones, or the default.",
         run: ExecFn::Data(get),
     },
@@ -33,14 +33,14 @@ pub const FNS: &[ExecDef] = &[
     ExecDef { name: "pillar.data", args: "(*keys)", doc: "Is `pillar.items`.", run: ExecFn::Data(items) },
     ExecDef {
         name: "pillar.raw",
-        args: "(key=None)",
+        args: "(key=None, unmask=None)",
         doc: "Returns the pillar in memory, or one key of it.",
         run: ExecFn::Data(raw),
     },
     ExecDef { name: "pillar.ls", args: "()", doc: "Lists the keys of the pillar.", run: ExecFn::Data(ls) },
     ExecDef {
         name: "pillar.keys",
-        args: "(key, delimiter=':')",
+        args: "(key, delimiter=':', unmask=None)",
         doc: "Lists the keys under a key.",
         run: ExecFn::Data(keys),
     },

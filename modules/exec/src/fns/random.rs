@@ -1,6 +1,7 @@
-//! `random.*`: chance, from the kernel's own source.
+//! `random.*`: chance, from the kernel's own source; with a seed, the numbers of Python's generator.
 
 use super::hashutil;
+use corpus_core::random::Random;
 use corpus_core::{Call, Data, ExecDef, ExecError, ExecFn, Value, digest};
 
 /// The functions of this module.
@@ -25,7 +26,7 @@ pub const FNS: &[ExecDef] = &[
     },
     ExecDef {
         name: "random.rand_int",
-        args: "(start=1, end=10)",
+        args: "(start=1, end=10, seed=None)",
         doc: "Returns a random number, both ends included.",
         run: ExecFn::Data(rand_int),
     },
@@ -37,13 +38,13 @@ pub const FNS: &[ExecDef] = &[
     },
     ExecDef {
         name: "random.shuffle",
-        args: "(value)",
+        args: "(value, seed=None)",
         doc: "Returns a list in another order.",
         run: ExecFn::Data(shuffle),
     },
     ExecDef {
         name: "random.sample",
-        args: "(value, size)",
+        args: "(value, size, seed=None)",
         doc: "Returns some items of a list.",
         run: ExecFn::Data(sample),
     },
@@ -141,58 +142,76 @@ fn str_encode(call: &Call, _: &Data) -> Result<Value, ExecError> {
     }
 }
 
-fn refuse_seed(call: &Call, place: usize) -> Result<(), ExecError> {
-    match call.arg(place, "seed") {
-        Some(seed) if !seed.is_null() => {
-            Err(call.invalid("seed", "Python's generator is not built, so no seed gives its numbers"))
+/// Where numbers come from: the kernel, or Python's generator with the seed that was given.
+enum Chance {
+    Kernel,
+    Python(Box<Random>),
+}
+
+impl Chance {
+    fn of(call: &Call, place: usize) -> Result<Self, ExecError> {
+        match call.arg(place, "seed").filter(|seed| !seed.is_null()) {
+            None => Ok(Self::Kernel),
+            Some(seed) => Random::seeded(seed)
+                .map(|random| Self::Python(Box::new(random)))
+                .ok_or_else(|| call.invalid("seed", "must be a text or a number")),
         }
-        _ => Ok(()),
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        match self {
+            Self::Kernel => below(bound),
+            Self::Python(random) => random.below(bound),
+        }
     }
 }
 
 fn rand_int(call: &Call, _: &Data) -> Result<Value, ExecError> {
-    refuse_seed(call, 2)?;
+    let mut chance = Chance::of(call, 2)?;
     let (start, end) = (number(call, 0, "start", 1)?, number(call, 1, "end", 10)?);
     let width = end
         .checked_sub(start)
         .and_then(|w| u64::try_from(w).ok())
         .ok_or_else(|| call.invalid("end", "is before the start"))?;
-    Ok(start.wrapping_add(below(width.saturating_add(1)).cast_signed()).into())
+    Ok(start.wrapping_add(chance.below(width.saturating_add(1)).cast_signed()).into())
 }
 
-/// Stable for a minion, spread over minions; not the number that Python's generator would give.
+/// The number that a minion has: always the same, spread over minions.
 fn seed(call: &Call, data: &Data) -> Result<Value, ExecError> {
     let range = u64::try_from(number(call, 0, "range", 10)?).ok().filter(|r| *r > 0);
     let range = range.ok_or_else(|| call.invalid("range", "must be above 0"))?;
-    let id = call.text(1, "hash").or_else(|| data.grains.get("id").map(corpus_core::python::str)).unwrap_or_default();
-    let digest = corpus_core::digest::sha256(id.as_bytes());
-    let raw = digest[..8].try_into().map_or(0, u64::from_be_bytes);
-    Ok((raw % range).into())
+    let seed = call.arg(1, "hash").filter(|hash| !hash.is_null()).or_else(|| data.grains.get("id"));
+    let mut random = Random::seeded(seed.unwrap_or(&Value::Null))
+        .ok_or_else(|| call.invalid("hash", "must be a text or a number"))?;
+    Ok(random.below(range).into())
 }
 
-fn shuffled(call: &Call) -> Result<Vec<Value>, ExecError> {
+/// Draws items as `random.sample` does. Salt seeds it with Python's `hash`, which differs from process to process:
+/// nobody can say which items a text gives there, only that they stay the same here.
+fn drawn(call: &Call, size: Option<usize>, seed_at: usize) -> Result<Value, ExecError> {
     let list = call.arg(0, "value").and_then(Value::as_list).ok_or_else(|| call.invalid("value", "must be a list"))?;
-    let mut items = list.to_vec();
-    for i in (1..items.len()).rev() {
-        items.swap(i, usize::try_from(below(i as u64 + 1)).unwrap_or(0));
+    let size = size.unwrap_or(list.len());
+    if size > list.len() {
+        return Err(call.invalid("size", "is larger than the list"));
     }
-    Ok(items)
+    let mut chance = Chance::of(call, seed_at)?;
+    let mut pool = list.to_vec();
+    let mut found = Vec::with_capacity(size);
+    for _ in 0..size {
+        let at = usize::try_from(chance.below(pool.len() as u64)).unwrap_or(0);
+        found.push(pool.swap_remove(at));
+    }
+    Ok(found.into())
 }
 
 fn shuffle(call: &Call, _: &Data) -> Result<Value, ExecError> {
-    refuse_seed(call, 1)?;
-    shuffled(call).map(Value::from)
+    drawn(call, None, 1)
 }
 
 fn sample(call: &Call, _: &Data) -> Result<Value, ExecError> {
-    refuse_seed(call, 2)?;
-    let mut items = shuffled(call)?;
-    let size = usize::try_from(number(call, 1, "size", 1)?).unwrap_or(0);
-    if size > items.len() {
-        return Err(call.invalid("size", "is larger than the list"));
-    }
-    items.truncate(size);
-    Ok(items.into())
+    let size =
+        usize::try_from(number(call, 1, "size", 1)?).map_err(|_| call.invalid("size", "must not be negative"))?;
+    drawn(call, Some(size), 2)
 }
 
 fn shadow_hash(call: &Call, _: &Data) -> Result<Value, ExecError> {

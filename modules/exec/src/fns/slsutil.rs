@@ -32,6 +32,12 @@ pub const FNS: &[ExecDef] = &[
         run: ExecFn::Data(serialize),
     },
     ExecDef {
+        name: "slsutil.banner",
+        args: "(width=72, commentchar='#', borderchar='#', blockstart=None, blockend=None, title=None, text=None, newline=False)",
+        doc: "Returns a comment that says who manages a file.",
+        run: ExecFn::Data(banner),
+    },
+    ExecDef {
         name: "slsutil.boolstr",
         args: "(value, true='true', false='false')",
         doc: "Returns one of two values.",
@@ -65,10 +71,14 @@ pub(crate) fn extend(list: &mut Vec<Value>, more: &[Value]) {
 /// Merges with one of Salt's strategies; for an unknown one Salt takes "recurse".
 pub(crate) fn merge(a: &Value, b: &Value, strategy: &str, merge_lists: bool) -> Result<Value, ExecError> {
     let (Some(base), Some(over)) = (a.as_map(), b.as_map()) else { return Err(no_mappings()) };
-    let how = Strategy::of(strategy).unwrap_or_else(|| {
-        tracing::warn!("Unknown merging strategy '{strategy}', fallback to recurse");
-        Strategy::Recurse
-    });
+    let (how, merge_lists) = match Strategy::of(strategy) {
+        Some(how) => (how, merge_lists),
+        None => {
+            tracing::warn!("Unknown merging strategy '{strategy}', fallback to recurse");
+            // Salt: lists are replaced then, whatever the caller says.
+            (Strategy::Recurse, false)
+        }
+    };
     Ok(corpus_core::merge::merge(base.clone(), over, how, merge_lists).into())
 }
 
@@ -208,4 +218,111 @@ fn boolstr(call: &Call, _: &Data) -> Result<Value, ExecError> {
     let value = needed(call, 0, "value")?;
     let (place, name, default) = if value.truthy() { (1, "true", "true") } else { (2, "false", "false") };
     Ok(call.arg(place, name).cloned().unwrap_or_else(|| default.into()))
+}
+
+fn banner(call: &Call, _: &Data) -> Result<Value, ExecError> {
+    let text = |place, name: &str, default: &str| call.text(place, name).unwrap_or_else(|| default.to_owned());
+    let width = text(0, "width", "72").parse::<usize>().map_err(|_| call.invalid("width", "must be a whole number"))?;
+    let (mark, border) = (text(1, "commentchar", "#"), text(2, "borderchar", "#"));
+    let title = text(5, "title", "THIS FILE IS MANAGED BY SALT - DO NOT EDIT");
+    let body = text(
+        6,
+        "text",
+        "The contents of this file are managed by Salt. Any changes to this file may be overwritten automatically and \
+         without warning.",
+    );
+    let len = |text: &str| text.chars().count();
+    let (left, right) = (mark.trim_end(), mark.trim());
+    let inner = width.checked_sub(len(left) + len(right) + 2).filter(|inner| *inner > 0);
+    let inner = inner.ok_or_else(|| ExecError::failed("Width is too small to render banner"))?;
+    let fill = border.chars().next().map(String::from).unwrap_or_default();
+    let edge = format!("{mark}{}{right}", fill.repeat(width - len(left) - len(right)));
+    let space = format!("{mark}{}{mark}", " ".repeat(width.saturating_sub(len(&mark) * 2)));
+    let mut lines: Vec<String> = call.text(3, "blockstart").into_iter().collect();
+    lines.extend([edge.clone(), space.clone()]);
+    for line in wrapped(&title, inner) {
+        let free = inner - len(&line);
+        // Python's `str.center` puts the odd space on the left where the width is odd, too.
+        let before = free / 2 + (free & inner & 1);
+        lines.push(format!("{left} {}{line}{} {right}", " ".repeat(before), " ".repeat(free - before)));
+    }
+    lines.push(space);
+    lines.extend(wrapped(&body, inner).iter().map(|line| format!("{left} {line:<inner$} {right}")));
+    lines.push(edge);
+    lines.extend(call.text(4, "blockend"));
+    let end = if call.flag(7, "newline", false) { "\n" } else { "" };
+    Ok((lines.join("\n") + end).into())
+}
+
+/// Fills lines as Python's `textwrap.wrap` does: words may be parted behind a hyphen, and anywhere if they are too long.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![];
+    let mut line: Vec<char> = vec![];
+    for chunk in chunks(text) {
+        let mut chunk: &[char] = &chunk;
+        if chunk[0] == ' ' && line.is_empty() && !lines.is_empty() {
+            continue;
+        }
+        while line.len() + chunk.len() > width {
+            let room = if chunk.len() > width { width - line.len().min(width) } else { 0 };
+            line.extend(&chunk[..room]);
+            chunk = &chunk[room..];
+            lines.push(line.iter().collect::<String>().trim_end().to_owned());
+            line.clear();
+            if chunk.first() == Some(&' ') {
+                chunk = &[];
+            }
+        }
+        line.extend(chunk);
+    }
+    lines.push(line.iter().collect::<String>().trim_end().to_owned());
+    lines.retain(|line| !line.is_empty());
+    lines
+}
+
+/// Parts a text into words, parts of hyphenated words, and spaces.
+fn chunks(text: &str) -> Vec<Vec<char>> {
+    let letters: Vec<char> = text.chars().map(|c| if c.is_ascii_whitespace() { ' ' } else { c }).collect();
+    let mut chunks: Vec<Vec<char>> = vec![];
+    for (i, letter) in letters.iter().enumerate() {
+        let behind_hyphen = i >= 2 && letters[i - 1] == '-' && letters[i - 2].is_alphabetic() && letter.is_alphabetic();
+        match chunks.last_mut() {
+            Some(chunk) if (chunk[0] == ' ') == (*letter == ' ') && !behind_hyphen => chunk.push(*letter),
+            _ => chunks.push(vec![*letter]),
+        }
+    }
+    chunks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By Salt 3008.3.
+    #[test]
+    fn draws_salts_banner() {
+        let mut call = Call::new("slsutil.banner", vec![]);
+        for (key, value) in [
+            ("commentchar", "// "),
+            ("borderchar", "*"),
+            ("blockstart", "/*"),
+            ("blockend", "*/"),
+            ("title", "Hello World"),
+            ("text", "some words that are longer than the line\n and  more-and-more hyphen-words"),
+        ] {
+            call.kwargs.insert(key, value);
+        }
+        call.kwargs.insert("width", 40);
+        let wanted = "/*\n\
+            // ************************************//\n\
+            //                                   // \n\
+            //            Hello World             //\n\
+            //                                   // \n\
+            // some words that are longer than    //\n\
+            // the line  and  more-and-more       //\n\
+            // hyphen-words                       //\n\
+            // ************************************//\n\
+            */";
+        assert_eq!(banner(&call, &Data::default()).unwrap().as_str(), Some(wanted));
+    }
 }

@@ -47,6 +47,12 @@ pub const FNS: &[ExecDef] = &[
         run: ExecFn::Read(collatz),
     },
     ExecDef {
+        name: "test.provider",
+        args: "(module)",
+        doc: "Returns the name of the Salt module that a virtual module stands for on this system.",
+        run: ExecFn::Data(provider),
+    },
+    ExecDef {
         name: "test.get_opts",
         args: "()",
         doc: "Returns the minion's configuration.",
@@ -180,4 +186,36 @@ fn exception(call: &Call, _: &dyn Look, _: &Data) -> Result<Value, ExecError> {
 
 fn assertion(call: &Call, _: &dyn Look, _: &Data) -> Result<Value, ExecError> {
     if call.flag(0, "assertion", false) { Ok(Value::Null) } else { Err(ExecError::failed("AssertionError")) }
+}
+
+/// Salt's file for a virtual module; what has no other name is its own.
+fn provider(call: &Call, data: &Data) -> Result<Value, ExecError> {
+    let module = call.need(0, "module")?;
+    let grain = |name: &str| data.grains.get(name).map(python::str).unwrap_or_default();
+    let family = grain("os_family");
+    let found = match (&*module, &*family) {
+        ("pkg", "Debian") => "aptpkg",
+        ("pkg", "RedHat") => "yumpkg",
+        ("pkg", "Suse") => "zypperpkg",
+        ("pkg", "Arch") => "pacmanpkg",
+        ("pkg", "Alpine") => "apkpkg",
+        ("lowpkg", "Debian") => "dpkg_lowpkg",
+        ("lowpkg", "RedHat" | "Suse") => "rpm_lowpkg",
+        ("service", _) if grain("init") == "systemd" => "systemd_service",
+        ("service", "Debian") => "debian_service",
+        ("service", "RedHat") => "rh_service",
+        ("service", "Alpine") => "gentoo_service",
+        ("user", _) => "useradd",
+        ("group", _) => "groupadd",
+        ("shadow", _) => "linux_shadow",
+        ("sysctl", _) => "linux_sysctl",
+        ("lvm", _) => "linux_lvm",
+        ("ip", "Debian") => "debian_ip",
+        ("ip", "RedHat") => "rh_ip",
+        ("random", _) => "mod_random",
+        ("sys", _) => "sysmod",
+        ("cmd", _) => "cmdmod",
+        _ => return Ok(module.into()),
+    };
+    Ok(found.into())
 }
