@@ -15,7 +15,6 @@ use corpus_master::{Config, Corpus, Extras, Failure, HostReturn, Kind, Outcome, 
 use output::Outputter;
 use output::paint::{Colour, Painter};
 use std::io::{IsTerminal, Read, Write};
-use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -25,8 +24,16 @@ use tracing_subscriber::util::SubscriberInitExt;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() -> ExitCode {
+fn main() {
     corpus_master::no_core_dumps();
+    let code = answer();
+    let _ = std::io::Write::flush(&mut std::io::stdout());
+    // Without the farewells of the allocator, which would give back page by page what the kernel takes at once.
+    signal_hook::low_level::exit(i32::from(code));
+}
+
+/// Does what the command line says; returns the exit code.
+fn answer() -> u8 {
     if let Some(code) = push::answer().or_else(reset_perms) {
         return code;
     }
@@ -36,39 +43,39 @@ fn main() -> ExitCode {
             // Salt: 64 for a wrong command line; clap's own 2 says that a state failed.
             let code = if error.use_stderr() { 64 } else { 0 };
             let _ = error.print();
-            return ExitCode::from(code);
+            return code;
         }
     };
     if let Some(shell) = args.completion {
         clap_complete::generate(shell, &mut Args::command(), "corpus", &mut std::io::stdout());
-        return ExitCode::SUCCESS;
+        return 0;
     }
     start_log(&args);
     match work(&args) {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => code,
         Err(failure) => {
             let paint = Painter::decide(args.force_color, args.no_color, std::io::stderr().is_terminal());
             eprintln!("{}", paint.with(Colour::Red, &mask(&format!("error: {failure}"))));
             for hint in &failure.hints {
                 eprintln!("hint: {}", mask(hint));
             }
-            ExitCode::from(if failure.kind == Kind::Usage { 64 } else { 1 })
+            if failure.kind == Kind::Usage { 64 } else { 1 }
         }
     }
 }
 
 /// Recipes of projects start this program under another name, to set owners and modes.
-fn reset_perms() -> Option<ExitCode> {
+fn reset_perms() -> Option<u8> {
     let mut words = std::env::args();
     let own = words.next()?;
     if own.rsplit('/').next() != Some(corpus_project::reset::NAME) {
         return None;
     }
     Some(match corpus_project::reset::run(&words.collect::<Vec<_>>()) {
-        Ok(_) => ExitCode::SUCCESS,
+        Ok(_) => 0,
         Err(why) => {
             eprintln!("error: {why}");
-            ExitCode::from(64)
+            64
         }
     })
 }

@@ -5,7 +5,6 @@ use corpus_project::push::{self, Conf, Deployer, Live, Program};
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::Path;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Does what a verb of a push asks for; `None` if the command line is none of these.
-pub fn answer() -> Option<ExitCode> {
+pub fn answer() -> Option<u8> {
     let words: Vec<OsString> = std::env::args_os().collect();
     let text: Vec<&str> = words.iter().map(|word| word.to_str().unwrap_or("\u{fffd}")).collect();
     let done = match text[..] {
@@ -39,15 +38,15 @@ pub fn answer() -> Option<ExitCode> {
         }
         [_, verb, ..] if verb.starts_with("projects.") && usage(verb).is_some() => {
             eprintln!("error: `corpus {verb}` takes {}", usage(verb).unwrap_or_default());
-            return Some(ExitCode::from(64));
+            return Some(64);
         }
         _ => return None,
     };
     Some(match done {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => code,
         Err(why) => {
             eprintln!("error: {why}");
-            ExitCode::from(1)
+            1
         }
     })
 }

@@ -126,9 +126,12 @@ def peer(name, program):
         subprocess.run([sys.executable, "-m", "venv", home], check=True)
         for wanted in PEERS[name]:
             print("installing %s ..." % wanted, file=sys.stderr)
-            done = subprocess.run([os.path.join(home, "bin", "pip"), "install", "-q", wanted], env=dict(os.environ, TMPDIR=home))
+            pip = [os.path.join(home, "bin", "pip"), "install", "-q", wanted]
+            done = subprocess.run(pip, env=dict(os.environ, TMPDIR=home), capture_output=True, text=True)
             if done.returncode == 0:
                 break
+        else:
+            print(done.stderr.strip()[-300:], file=sys.stderr)
     if os.path.exists(path) and name not in SHOWN:
         SHOWN.add(name)
         shown = subprocess.run([os.path.join(home, "bin", "pip"), "freeze"], capture_output=True, text=True).stdout

@@ -151,9 +151,6 @@ impl Corpus {
         call: &Call,
         progress: &(dyn Fn(Progress<'_>) + Sync),
     ) -> Result<Vec<HostReturn>, Failure> {
-        // Every host has threads, and every thread a heap of its own: in huge pages these would be megabytes each, and
-        // clearing them most of the work.
-        let _ = rustix::thread::disable_transparent_huge_pages(true);
         let roster = self.roster().map_err(|errors| {
             let text: String = errors.iter().map(|error| error.to_text(None)).collect();
             Failure::new(Kind::Usage, text.trim_end().trim_start_matches("error: "))

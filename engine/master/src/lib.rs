@@ -83,6 +83,9 @@ impl Corpus {
 
     /// Starts from a configuration, with what lives above the master.
     pub fn extended(config: Config, extras: Extras) -> Result<Arc<Self>, Vec<Diagnostic>> {
+        // Each thread has a heap of its own: in huge pages that is megabytes per host, and clearing them most of the work.
+        // Where memory is in pieces, the kernel would moreover stop and tidy it for every page that it is asked for.
+        let _ = rustix::thread::disable_transparent_huge_pages(true);
         let secrets: Arc<dyn Decrypt> = Arc::new(secrets::Secrets::new(&config));
         let mut roots = config.file_roots.clone();
         for dirs in roots.values_mut() {

@@ -28,6 +28,9 @@ type Asked = (Vec<String>, String);
 /// The file, and the URL that was found.
 type Place = (PathBuf, String);
 
+/// The text of a template, and the mode of its file.
+type Text = (Arc<str>, u32);
+
 /// The master as one minion's run sees it.
 pub struct RunSource<'a> {
     session: &'a Arc<Session>,
@@ -35,6 +38,8 @@ pub struct RunSource<'a> {
     caller: TemplateCaller,
     kept: Mutex<HashMap<[u8; 32], Kept>>,
     places: Mutex<HashMap<Asked, Place>>,
+    /// Templates as they were read. A state that changes something may have changed them: then they are looked at again.
+    texts: Mutex<HashMap<PathBuf, Text>>,
     events: &'a (dyn Fn(Event) + Sync),
 }
 
@@ -42,7 +47,15 @@ impl<'a> RunSource<'a> {
     /// Makes the source for a run with this data.
     pub fn new(session: &'a Arc<Session>, data: Arc<Data>, events: &'a (dyn Fn(Event) + Sync)) -> Self {
         let caller = TemplateCaller::new(session.clone(), data.clone());
-        Self { session, data, caller, kept: Mutex::default(), places: Mutex::default(), events }
+        Self {
+            session,
+            data,
+            caller,
+            kept: Mutex::default(),
+            places: Mutex::default(),
+            texts: Mutex::default(),
+            events,
+        }
     }
 
     fn corpus(&self) -> &Corpus {
@@ -81,6 +94,15 @@ impl<'a> RunSource<'a> {
             }
         }
         Err(SourceError::NotFound(urls.join(", "), saltenv.to_owned()))
+    }
+
+    fn text(&self, path: &Path, url: &str) -> Result<Text, SourceError> {
+        if let Some(text) = lock(&self.texts).get(path) {
+            return Ok(text.clone());
+        }
+        let text = self.corpus().files.text(path, url)?;
+        lock(&self.texts).insert(path.to_owned(), text.clone());
+        Ok(text)
     }
 
     fn render(&self, text: &str, name: &str, request: &FileRequest) -> Result<FileRef, SourceError> {
@@ -162,7 +184,7 @@ impl Source for RunSource<'_> {
             FileOrigin::Urls(urls) => {
                 let (path, url) = self.found(urls, &request.saltenv)?;
                 if request.template.is_some() {
-                    let (text, mode) = self.corpus().files.text(&path, &url)?;
+                    let (text, mode) = self.text(&path, &url)?;
                     let name = url.strip_prefix("salt://").unwrap_or(&url);
                     let (name, _) = split_env(name, "");
                     return self.render(&text, name, request).map(|file| FileRef { url: url.clone(), mode, ..file });
@@ -213,6 +235,11 @@ impl Source for RunSource<'_> {
 
 impl Upstream for RunSource<'_> {
     fn event(&self, event: Event) {
+        if let Event::Finished(report) = &event
+            && report.changes.truthy()
+        {
+            lock(&self.texts).clear();
+        }
         // What is fired comes through `fire`, too.
         if !matches!(event, Event::Fired { .. }) {
             (self.events)(event);

@@ -4,7 +4,7 @@
 //! What is on the machine is trusted by these checks: the directory is a real one, ours, closed to others; the
 //! program's name is its digest, its size is right, and it is ours. Nothing about the directory is mended: what is
 //! not as we make it was made by somebody else. A program that arrives is hashed there,
-//! before it is run (where the machine has `sha256sum`) and before it gets its name, which it gives itself: each
+//! before it is run (by `openssl` or `sha256sum`; the former needs a sixth of the time where the processor helps) and before it gets its name, which it gives itself: each
 //! program less that the script starts is worth milliseconds on each machine.
 
 use crate::session::{Pipe, Session};
@@ -36,7 +36,7 @@ const SCRIPT: &str = concat!(
     r#"set -- $(LC_ALL=C ls -ldn "$d"); case $1 in drwx------|drwx------.|drwx--S---|drwx--S---.) ;; "#,
     r#"*) fail trust "it is open to others ($1)";; esac; }; say NEED "$m"; "#,
     r#"e=$({ head -c "$z" > "$t"; } 2>&1) || fail write "$e"; "#,
-    r#"h=; if command -v sha256sum >/dev/null 2>&1; then h=$(sha256sum "$t"); h=${h%% *}; fi; "#,
+    r#"h=$(openssl dgst -sha256 -r "$t" 2>/dev/null || sha256sum "$t" 2>/dev/null); h=${h%% *}; "#,
     r#"[ "$h" = "$s" ] || { set -- $(wc -c < "$t"); [ "$1" = "$z" ] || fail digest "$1 of $z bytes came"; "#,
     r#"[ -z "$h" ] || fail digest "its SHA-256 is $h"; }; "#,
     r#"chmod 700 "$t"; e=$("$t" --move-in "$f" "$s" "$h" 2>&1) || fail check "$e"; "#,

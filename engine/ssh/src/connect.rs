@@ -182,6 +182,16 @@ impl client::Handler for Check {
         *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = judged.err();
         Ok(good)
     }
+
+    async fn window_adjusted(
+        &mut self,
+        channel: russh::ChannelId,
+        size: u32,
+        _: &mut client::Session,
+    ) -> Result<(), russh::Error> {
+        self.stop.flow.window(channel, size);
+        Ok(())
+    }
 }
 
 impl Check {

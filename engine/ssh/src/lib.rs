@@ -6,6 +6,7 @@ mod condition;
 pub mod config;
 mod connect;
 pub mod error;
+mod flow;
 pub mod known_hosts;
 mod proxy;
 pub mod roster;

@@ -2,6 +2,7 @@
 //! connect to, jump hosts first.
 
 use crate::config::{ClientConfig, home};
+use crate::flow::Flow;
 use crate::{Host, SshError, SshOptions};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub(crate) struct Stop {
     pub password: Option<String>,
     pub passphrase: Option<String>,
     pub timeout: Duration,
+    /// What is under way to it.
+    pub flow: Flow,
 }
 
 /// Returns the machines to pass through, the target last.
@@ -109,6 +112,7 @@ fn add(
         timeout: host.timeout.or(settings.connect_timeout).unwrap_or(options.timeout),
         host: address,
         port,
+        flow: Flow::default(),
     });
     let jumps = settings.proxy_jump.filter(|jump| !jump.eq_ignore_ascii_case("none"));
     let jumps: Vec<&str> = jumps.iter().filter(|_| follow).flat_map(|list| list.split(',')).collect();

@@ -3,6 +3,7 @@
 
 use crate::config::{ClientConfig, home};
 use crate::connect::{self, Connection};
+use crate::flow::Flow;
 use crate::{Host, SshError, route};
 use corpus_core::Output;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client};
@@ -89,6 +90,7 @@ impl Ssh {
     pub fn open(&self, host: &Host) -> Result<Session, SshError> {
         let Some(runtime) = &self.runtime else { return Err(SshError::Lost("shut down".into())) };
         let route = route::plan(host, &self.options, &self.config)?;
+        let flow = route.last().map(|stop| stop.flow.clone()).unwrap_or_default();
         // On the shared threads, so that many callers' connections proceed side by side.
         let mut task = runtime.spawn(async move { connect::connect(&route).await });
         let done = runtime.block_on(async {
@@ -105,7 +107,7 @@ impl Ssh {
             return Err(SshError::Interrupted);
         };
         let connections = done.map_err(|error| SshError::Lost(error.to_string()))??;
-        let line = Arc::new(Line { connections, handle: runtime.handle().clone() });
+        let line = Arc::new(Line { connections, handle: runtime.handle().clone(), flow });
         lock(&self.lines).push(Arc::downgrade(&line));
         Ok(Session { host: host.clone(), line })
     }
@@ -128,6 +130,7 @@ impl Drop for Ssh {
 struct Line {
     connections: Vec<Connection>,
     handle: Handle,
+    flow: Flow,
 }
 
 /// A connection on which the other side has let us in. Clones share it.
@@ -216,7 +219,7 @@ impl Pipe {
         let handle = write.line.handle.clone();
         handle.block_on(async {
             tokio::select! {
-                sent = timeout(STALL, write.write.data_bytes(bytes.to_vec())) => matches!(sent, Ok(Ok(()))),
+                sent = timeout(STALL, write.send(bytes.to_vec())) => matches!(sent, Ok(Ok(()))),
                 _ = read.filled() => false,
             }
         })
@@ -438,6 +441,7 @@ impl Drop for PipeReader {
     fn drop(&mut self) {
         let (write, line, read) = (self.write.clone(), self.line.clone(), self.read.take());
         let open = !lock(&self.end).closed;
+        line.flow.forget(write.id());
         self.line.handle.spawn(async move {
             // The program gets what was written before its channel is closed: its own end says that it did.
             if let Some(mut read) = read.filter(|_| open) {
@@ -458,14 +462,22 @@ pub struct PipeWriter {
     gone: watch::Receiver<bool>,
 }
 
+impl PipeWriter {
+    /// Sends bytes once there is room for them.
+    async fn send(&self, bytes: Vec<u8>) -> Result<(), russh::Error> {
+        self.line.flow.send(self.write.id(), bytes.len()).await;
+        self.write.data_bytes(bytes).await
+    }
+}
+
 impl Write for PipeWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // Bounded, so that a stalled peer is noticed per piece.
         let piece = &bytes[..bytes.len().min(256 * 1024)];
-        let Self { line, write, gone } = self;
-        let sent = line.handle.block_on(async {
+        let mut gone = self.gone.clone();
+        let sent = self.line.handle.block_on(async {
             tokio::select! {
-                sent = timeout(STALL, write.data_bytes(piece.to_vec())) => sent,
+                sent = timeout(STALL, self.send(piece.to_vec())) => sent,
                 // The reader's own end says nothing about the program.
                 Ok(_) = gone.wait_for(|gone| *gone) => Ok(Err(russh::Error::SendError)),
             }

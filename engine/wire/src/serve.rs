@@ -22,6 +22,9 @@ use std::time::{Duration, Instant};
 const GATHER: Duration = Duration::from_millis(20);
 /// So many events are sent at once.
 const MANY: usize = 256;
+/// So many pieces of a content wait to be written. What waits in sshd instead costs it dearly: its buffer grows by
+/// being copied.
+const PIECES: usize = 32;
 /// States and templates may nest deeply.
 const STACK: usize = 16 * 1024 * 1024;
 
@@ -282,7 +285,7 @@ impl Asker<'_> {
     /// Asks, and returns where the answer arrives.
     fn ask(&self, question: Question) -> Result<Waiting<'_>, SourceError> {
         let ask = self.server.next.fetch_add(1, Ordering::Relaxed);
-        let (tx, queue) = mpsc::sync_channel(8);
+        let (tx, queue) = mpsc::sync_channel(PIECES);
         {
             // Under this lock `hang_up` either sees the queue or has been here before.
             let mut asks = lock(&self.server.asks);

@@ -55,8 +55,9 @@ pub fn load(text: &str) -> Result<Node> {
     let mut composer = Composer {
         scanner: Scanner::new(text)?,
         text,
-        // A node stands for eight characters or more, nearly always: growing by doubling would touch thrice the memory.
-        raws: Vec::with_capacity(text.len() / 8),
+        // A node stands for four characters or more, nearly always: growing by doubling would touch thrice the memory,
+        // and what is not used is never touched.
+        raws: Vec::with_capacity(text.len() / 4),
         anchors: HashMap::new(),
         handles: Vec::new(),
         depth: 0,
