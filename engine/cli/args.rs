@@ -199,7 +199,7 @@ fn value_of(word: &str) -> Value {
     if plain && !word.starts_with(['{', '[']) {
         return word.into();
     }
-    match corpus_render::yaml::parse(word).map(|node| node.to_value()) {
+    match corpus_core::yaml::parse(word).map(|node| node.to_value()) {
         Ok(Value::Map(_)) if !word.starts_with('{') => word.into(),
         Ok(Value::Str(text)) => {
             if word.starts_with(['"', '\'']) {

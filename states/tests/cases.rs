@@ -106,7 +106,7 @@ fn bless(text: &str, plans: &[String]) -> String {
 
 /// Reads a declaration as the compiler would: one chunk per function, its arguments as written.
 fn chunks(sls: &str) -> Vec<LowChunk> {
-    let tree = corpus_render::yaml::parse(sls).unwrap_or_else(|e| panic!("the sls block is no YAML: {e:?}")).to_value();
+    let tree = corpus_core::yaml::parse(sls).unwrap_or_else(|e| panic!("the sls block is no YAML: {e:?}")).to_value();
     let mut out = vec![];
     for (id, body) in tree.as_map().expect("an sls block is a mapping of IDs") {
         let id = corpus_core::python::str(id);

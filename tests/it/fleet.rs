@@ -178,3 +178,21 @@ fn an_orchestration_converges_hosts_in_order() {
     assert!(of(&said, "third")["comment"].as_str().is_some_and(|text| text.contains("not_there")), "{said:?}");
     assert_eq!(of(&said, "fourth")["comment"], "One or more requisite failed: orch.third");
 }
+
+#[test]
+fn grains_that_people_put_down_count() {
+    let lab = lab_or_skip!();
+    let tree = Tree::new();
+    let roster = lab.roster(12);
+    lab.inside(12, "mkdir -p /etc/salt; printf '# By hand.\\nroles: [web, db]\\n' > /etc/salt/grains").expect(0);
+    let of = |said: Said| said.json()["h12"].clone();
+    let run = |words: &[&str]| lab.ssh(&tree, &roster, &[&["--out=json"], words].concat());
+    assert_eq!(of(run(&["-G", "roles:web", "grains.get", "roles:1"]).expect(0)), "db");
+    run(&["*", "grains.setval", "tier", "front"]).expect(0);
+    assert_eq!(of(run(&["-G", "tier:front", "grains.get", "tier"]).expect(0)), "front");
+    assert_eq!(lab.inside(12, "cat /etc/salt/grains").out, "# By hand.\nroles:\n- web\n- db\ntier: front\n");
+    lab.inside(12, "printf 'roles: [web\\n' > /etc/salt/grains").expect(0);
+    let said = run(&["*", "grains.get", "roles"]).expect(1);
+    assert!(said.out.contains("/etc/salt/grains:1:8: "), "{}", said.out);
+    lab.inside(12, "rm /etc/salt/grains").expect(0);
+}

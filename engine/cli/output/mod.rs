@@ -24,7 +24,7 @@ impl Outputter<'_> {
         let data = || -> Map { answers.iter().map(|answer| (answer.id.as_str(), salt_value(answer))).collect() };
         match self.args.out {
             Some(Format::Json) => out.write_all(&json(&data())?),
-            Some(Format::Yaml) => write!(out, "{}", corpus_render::yaml::emit(&data().into(), true)),
+            Some(Format::Yaml) => write!(out, "{}", corpus_core::yaml::emit(&data().into(), true)),
             _ => Ok(()),
         }
     }

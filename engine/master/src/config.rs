@@ -152,8 +152,7 @@ pub fn read_map(path: &Path) -> Result<Map, Vec<Diagnostic>> {
         diagnostic.hints = hints;
         vec![diagnostic.with_excerpts(&|_, line| text.lines().nth(line as usize - 1).map(Into::into))]
     };
-    let node =
-        corpus_render::yaml::parse(&text).map_err(|e| fail(e.place(&text), e.message.clone(), e.hints.clone()))?;
+    let node = corpus_core::yaml::parse(&text).map_err(|e| fail(e.place(&text), e.message.clone(), e.hints.clone()))?;
     for (key, value) in node.as_map().unwrap_or_default() {
         if let Some(wanted) = key.as_str().and_then(|key| wrong_kind(key, value)) {
             let key = key.to_value();

@@ -69,7 +69,7 @@ fn place(config: &Config, index: usize) -> Option<Label> {
     // The last file that has the setting is the one that counts.
     config::files(&config.dir, name).iter().rev().find_map(|path| {
         let text = std::fs::read_to_string(path).ok()?;
-        let node = corpus_render::yaml::parse(&text).ok()?;
+        let node = corpus_core::yaml::parse(&text).ok()?;
         let list = node.get("ext_pillar").and_then(Node::as_seq)?;
         let (key, _) = list.get(index)?.as_map()?.first()?;
         let excerpt = text.lines().nth(key.pos.line as usize - 1).map(Arc::from);

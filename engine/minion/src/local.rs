@@ -89,7 +89,9 @@ impl Minion for Local {
     }
 
     fn grains(&self) -> Result<Map, WireError> {
-        Ok(corpus_exec::grains::collect(self.host.as_look(), &Map::new()))
+        let look = self.host.as_look();
+        let stored = corpus_exec::fns::grains::stored(look).map_err(|why| WireError::Failed(why.to_string()))?;
+        Ok(corpus_exec::grains::collect(look, &stored.grains))
     }
 
     fn set_data(&self, data: &Data) -> Result<(), WireError> {

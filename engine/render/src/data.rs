@@ -2,8 +2,8 @@
 
 use crate::fail::Fail;
 use crate::tree::{Load, Template};
-use crate::yaml;
 use corpus_core::Pos;
+use corpus_core::yaml;
 use std::sync::Arc;
 
 /// Moves an error to the line of the source that the text's bad line came from, if that can be told. `from` is where the

@@ -142,9 +142,11 @@ mod tests {
 
     #[test]
     fn errors_have_the_place_of_the_value() {
-        let mut node =
-            crate::yaml::parse(&format!("a:\n  - b: 1\n  - c: \"{}\"\n", armoured("broken").replace('\n', "\\n")))
-                .unwrap();
+        let mut node = corpus_core::yaml::parse(&format!(
+            "a:\n  - b: 1\n  - c: \"{}\"\n",
+            armoured("broken").replace('\n', "\\n")
+        ))
+        .unwrap();
         assert_eq!(decrypt(&mut node, Cipher::Gpg, &Length).unwrap_err(), (Pos::new(3, 8), "it is broken".into()));
     }
 }

@@ -25,7 +25,6 @@ mod source;
 mod tree;
 mod unclosed;
 mod value;
-pub mod yaml;
 
 pub use decrypt::{Cipher, Decrypt, decrypt_value};
 pub use engine::{Engine, RenderCx};

@@ -5,7 +5,7 @@ use crate::decrypt::{self, Cipher, Plain};
 use crate::engine::{Engine, RenderCx, read, with_newline};
 use crate::eval::{Frame, Mark, Vm};
 use crate::tree::Template;
-use crate::yaml;
+use corpus_core::yaml;
 use corpus_core::{Diagnostic, Node, Pos, Span};
 use std::path::Path;
 use std::sync::Arc;

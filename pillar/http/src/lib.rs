@@ -1,9 +1,9 @@
 //! Web servers as pillar sources: Salt's `http_yaml` and `http_json`.
 
+use corpus_core::yaml;
 use corpus_core::{Diagnostic, Map, Node, Pos, Span, Value, python, suggest};
 use corpus_pillar::arguments::{Arguments, Entry, flag, need, text};
 use corpus_pillar::{Ask, Given, Piece, PillarSource, Place, Sees};
-use corpus_render::yaml;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};

@@ -75,7 +75,7 @@ fn write(layout: &Layout, saved: &Saved) -> R<()> {
     map.insert("set", saved.set.clone());
     map.insert("configuration", saved.last.clone());
     let head = "# Written by corpus. `corpus mc_project.set_configuration NAME key=value` changes `set`.\n";
-    let text = format!("{head}{}", corpus_render::yaml::emit(&map.into(), true));
+    let text = format!("{head}{}", corpus_core::yaml::emit(&map.into(), true));
     disk::private_dir(&layout.corpus)?;
     disk::write(&layout.saved(), text.as_bytes(), 0o600)
 }

@@ -106,12 +106,12 @@ fn json_load(call: &Call, _: &Arc<Session>, _: &Arc<Data>) -> Answer {
 }
 
 fn yaml_dump(call: &Call, _: &Arc<Session>, _: &Arc<Data>) -> Answer {
-    Ok(corpus_render::yaml::emit(&first(call, "data")?, !call.flag(1, "flow", false)).into())
+    Ok(corpus_core::yaml::emit(&first(call, "data")?, !call.flag(1, "flow", false)).into())
 }
 
 fn yaml_load(call: &Call, _: &Arc<Session>, _: &Arc<Data>) -> Answer {
     match first(call, "data")? {
-        Value::Str(text) => corpus_render::yaml::parse(&text)
+        Value::Str(text) => corpus_core::yaml::parse(&text)
             .map(|node| node.to_value())
             .map_err(|error| call.invalid("data", error.message)),
         data => Ok(data),
@@ -251,7 +251,7 @@ fn stored_password(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Ans
     }
     kept.insert(key, password.clone());
     std::fs::create_dir_all(&cx.projects).map_err(ExecError::failed)?;
-    disk::write(&path, corpus_render::yaml::emit(&kept.into(), true).as_bytes(), 0o600).map_err(told)?;
+    disk::write(&path, corpus_core::yaml::emit(&kept.into(), true).as_bytes(), 0o600).map_err(told)?;
     Ok(password)
 }
 

@@ -78,7 +78,7 @@ impl Machine {
     /// Makes the machine that a `facts` block describes.
     pub fn of(facts: &str) -> Result<Self, String> {
         let facts =
-            corpus_render::yaml::parse(facts).map_err(|e| format!("the facts block is no YAML: {e:?}"))?.to_value();
+            corpus_core::yaml::parse(facts).map_err(|e| format!("the facts block is no YAML: {e:?}"))?.to_value();
         let host = Fake::new();
         for (path, value) in entries(&facts, "dirs") {
             host.add_dir(&path, mode_of(value.get("mode").or(Some(value)), 0o755));
@@ -258,7 +258,7 @@ impl Caller for Machine {
         }
         if call.fun == "slsutil.deserialize" {
             let text = call.need(1, "stream_or_string")?;
-            return corpus_render::yaml::parse(&text)
+            return corpus_core::yaml::parse(&text)
                 .map(|n| n.to_value())
                 .map_err(|e| ExecError::failed(format!("{e:?}")));
         }

@@ -66,7 +66,7 @@ impl SlsLoader for Tree<'_> {
         });
         let (path, text) = found.ok_or(LoadError::NotFound)?;
         let file: Arc<str> = path.into();
-        match corpus_render::yaml::parse(text) {
+        match corpus_core::yaml::parse(text) {
             Ok(node) => Ok(Loaded { file, node }),
             Err(error) => {
                 Err(LoadError::Failed(Diagnostic::error(error.to_string()).at(Span::new(file, error.pos), "")))

@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn finds_who_declares_what_is_missing() {
         let node =
-            corpus_render::yaml::parse("nginx:\n  pkg.installed:\n    - name: nginx-full\ninclude: [x]\n").unwrap();
+            corpus_core::yaml::parse("nginx:\n  pkg.installed:\n    - name: nginx-full\ninclude: [x]\n").unwrap();
         let names = declared(&node);
         assert_eq!(names, ["nginx", "pkg: nginx", "pkg: nginx-full"]);
         let known: BTreeMap<String, String> = names.into_iter().map(|name| (name, "web".to_owned())).collect();

@@ -5,8 +5,9 @@ use crate::args::Args;
 use crate::eval::Vm;
 use crate::fail::{R, defined, err, refuse};
 use crate::value::{Obj, Val, equal};
-use crate::{methods, ops, show, yaml};
+use crate::{methods, ops, show};
 use corpus_core::Value as Core;
+use corpus_core::yaml;
 
 pub fn call(vm: &mut Vm, name: &str, value: &Val, args: &Args) -> R<Option<Val>> {
     let items = || ops::iterate(value);

@@ -5,7 +5,7 @@ use super::slsutil::update;
 use corpus_core::plan::{Attrs, Content, Effect};
 use corpus_core::python;
 use corpus_core::value::{Map, Value};
-use corpus_core::{Act, Call, Data, ExecDef, ExecError, ExecFn, Look};
+use corpus_core::{Act, Call, Data, ExecDef, ExecError, ExecFn, Look, Pos, yaml};
 use std::path::{Path, PathBuf};
 
 /// The functions of this module.
@@ -87,7 +87,7 @@ pub const FNS: &[ExecDef] = &[
     ExecDef { name: "grains.delkey", args: "(key, force=False)", doc: "Removes a grain.", run: ExecFn::Write(delkey) },
 ];
 
-/// Where grains that people set are kept, in JSON, which is YAML too; the first one that is there.
+/// Where grains that people set are kept; the first one that is there.
 const FILES: [&str; 2] = ["/etc/corpus/grains", "/etc/salt/grains"];
 
 fn get(call: &Call, data: &Data) -> Result<Value, ExecError> {
@@ -227,32 +227,43 @@ pub(crate) fn fnmatch(text: &str, pattern: &str) -> bool {
     go(&text.chars().collect::<Vec<_>>(), &pattern.chars().collect::<Vec<_>>())
 }
 
-/// Reads the grains that are set, and says in which file they are.
-pub fn stored(look: &dyn Look) -> Result<(PathBuf, Map), ExecError> {
+/// What a file says beside its grains, and what is kept when it is written anew: its first comments.
+pub struct Stored {
+    pub path: PathBuf,
+    pub grains: Map,
+    head: String,
+}
+
+/// Reads the grains that people, Salt and `grains.set*` have put down on this machine.
+pub fn stored(look: &dyn Look) -> Result<Stored, ExecError> {
     for file in FILES {
-        let path = Path::new(file);
-        if look.stat(path)?.is_none() {
+        let path = PathBuf::from(file);
+        if look.stat(&path)?.is_none() {
             continue;
         }
-        let bytes = look.read(path)?;
-        if bytes.iter().all(u8::is_ascii_whitespace) {
-            return Ok((path.into(), Map::new()));
-        }
-        let grains = serde_json::from_slice::<Map>(&bytes).map_err(|_| {
-            ExecError::failed(format!(
-                "{file} was written by hand or by Salt: grains.set* can change only what it wrote itself (JSON, \
-                 which is YAML too). Edit the file, or use file.managed or file.serialize."
-            ))
-        })?;
-        return Ok((path.into(), grains));
+        let text = String::from_utf8(look.read(&path)?)
+            .map_err(|_| ExecError::failed(format!("{file} is no UTF-8 text: save it as such")))?;
+        let is_comment = |line: &&str| line.trim_start().starts_with('#') || line.trim().is_empty();
+        let head = text.split_inclusive('\n').take_while(is_comment).collect();
+        let told = |pos: Pos, why: &str| ExecError::failed(format!("{file}:{}:{}: {why}", pos.line, pos.col));
+        let node = yaml::parse(&text).map_err(|error| told(error.place(&text), &error.message))?;
+        let grains = match node.to_value() {
+            Value::Null => Map::new(),
+            Value::Map(grains) => (*grains).clone(),
+            other => {
+                let why = format!("grains are `name: value`, and this is {}", other.type_name());
+                return Err(told(node.pos, &why));
+            }
+        };
+        return Ok(Stored { path, grains, head });
     }
-    Ok((FILES[0].into(), Map::new()))
+    Ok(Stored { path: FILES[0].into(), grains: Map::new(), head: String::new() })
 }
 
 /// Returns the grains as they are with those that were set since they were collected.
 pub fn current(look: &dyn Look, data: &Data) -> Result<Value, ExecError> {
     let mut grains = data.grains.as_map().cloned().unwrap_or_default();
-    for (key, value) in stored(look)?.1 {
+    for (key, value) in stored(look)?.grains {
         grains.0.insert(key, value);
     }
     Ok(grains.into())
@@ -260,7 +271,7 @@ pub fn current(look: &dyn Look, data: &Data) -> Result<Value, ExecError> {
 
 /// Returns the effects that set grains by their top-level keys; with `destructive`, null removes one.
 pub fn storing(look: &dyn Look, changes: &Map, destructive: bool) -> Result<Vec<Effect>, ExecError> {
-    let (path, mut grains) = stored(look)?;
+    let Stored { path, mut grains, head } = stored(look)?;
     for (key, value) in changes {
         if value.is_null() && destructive {
             grains.0.shift_remove(key);
@@ -268,7 +279,7 @@ pub fn storing(look: &dyn Look, changes: &Map, destructive: bool) -> Result<Vec<
             grains.0.insert(key.clone(), value.clone());
         }
     }
-    let text = super::slsutil::json(&grains.into(), Some(&Value::Int(2)), false)? + "\n";
+    let text = head + &yaml::emit(&grains.into(), true);
     let mut effects = vec![];
     let missing = |folder: &&Path| matches!(look.stat(folder), Ok(None));
     let mut folders: Vec<&Path> = path.ancestors().skip(1).take_while(missing).collect();

@@ -3,8 +3,8 @@
 use super::not_a_mapping;
 use crate::arguments::{Arguments, need};
 use crate::source::{Ask, Given, Piece, PillarSource, Place, Sees};
+use corpus_core::yaml;
 use corpus_core::{Diagnostic, Node, Pos, Span, Value};
-use corpus_render::yaml;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};

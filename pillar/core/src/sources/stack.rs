@@ -3,8 +3,8 @@
 use super::plain::{Engines, place};
 use crate::arguments::Arguments;
 use crate::source::{Ask, Given, Piece, PillarSource, Sees};
+use corpus_core::yaml;
 use corpus_core::{Diagnostic, Map, Node, NodeKind, Value, glob, python};
-use corpus_render::yaml;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@
 use super::resolve::{self, Tag};
 use super::scan::{MAX_DEPTH, Scanner, Tok, Token, too_deep};
 use super::{ErrorKind, YamlError, hints};
-use corpus_core::{Node, NodeKind, Pos, Value};
+use crate::{Node, NodeKind, Pos, Value};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -177,7 +177,7 @@ impl<'a> Composer<'a> {
                 Tok::Alias(name) if anchor.is_none() && tag.is_none() => {
                     let name = *name;
                     self.scanner.next()?;
-                    let message = || format!("found undefined alias {}", corpus_core::python::quoted(name));
+                    let message = || format!("found undefined alias {}", crate::python::quoted(name));
                     let found = self.anchors.get(name).copied();
                     return found.ok_or_else(|| self.error(ErrorKind::Composer, None, message(), start));
                 }
@@ -411,7 +411,7 @@ impl<'a> Composer<'a> {
         let raw = &self.raws[id as usize];
         let (wanted, found) = match (&raw.tag, &raw.kind) {
             (Tag::Merge | Tag::Value | Tag::Other(_), _) => {
-                let name = corpus_core::python::quoted(&raw.tag.name());
+                let name = crate::python::quoted(&raw.tag.name());
                 return self.wrong(None, format!("could not determine a constructor for the tag {name}"), at);
             }
             (Tag::Map, Kind::Map(_)) => return self.construct_map(id, at, depth),
@@ -493,7 +493,7 @@ impl<'a> Composer<'a> {
                 false => out.iter().find(|(other, _)| other.kind == key.kind).map(|(other, _)| other.pos),
             };
             if let Some(first) = first {
-                let message = format!("found conflicting ID '{}'", corpus_core::python::str(name));
+                let message = format!("found conflicting ID '{}'", crate::python::str(name));
                 let mut error =
                     self.error(ErrorKind::Constructor, Some(("while constructing a mapping", at)), message, key_at);
                 error.related.push((first, "first declared here".into()));
@@ -562,7 +562,7 @@ impl<'a> Composer<'a> {
             return "...".into();
         }
         match &self.raws[id as usize].kind {
-            Kind::Scalar(text) => corpus_core::python::quoted(text),
+            Kind::Scalar(text) => crate::python::quoted(text),
             Kind::Seq(items) => list(items.iter().take(20).map(|i| self.describe(*i, depth + 1)).collect()),
             Kind::Map(entries) => list(
                 (entries.iter().take(20))
@@ -579,7 +579,7 @@ impl<'a> Composer<'a> {
             Kind::Seq(_) => "SequenceNode",
             Kind::Map(_) => "MappingNode",
         };
-        let tag = corpus_core::python::quoted(&raw.tag.name());
+        let tag = crate::python::quoted(&raw.tag.name());
         format!("{kind}(tag={tag}, value={})", self.describe_value(id, depth))
     }
 }

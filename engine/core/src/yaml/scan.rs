@@ -3,7 +3,7 @@
 //! templates print such all the time. Words of the messages are libyaml's.
 
 use super::{YamlError, hints};
-use corpus_core::Pos;
+use crate::Pos;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
@@ -421,7 +421,7 @@ impl<'a> Scanner<'a> {
             ),
             _ => self.fail(
                 Some(("while scanning for the next token", at)),
-                &format!("found character {} that cannot start any token", corpus_core::python::quoted(&self.char())),
+                &format!("found character {} that cannot start any token", crate::python::quoted(&self.char())),
             ),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::YamlError;
 use super::scan::{Scanner, Tok};
-use corpus_core::Pos;
+use crate::Pos;
 use std::borrow::Cow;
 
 type Result<T> = std::result::Result<T, YamlError>;

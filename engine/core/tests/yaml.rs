@@ -3,8 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use corpus_core::yaml::{self, EmitOptions, Flow};
 use corpus_core::{Map, Node, NodeKind, Pos, Value};
-use corpus_render::yaml::{self, EmitOptions, Flow};
 use serde_json::Value as Json;
 
 /// Texts on which we differ from Salt, and why.
