@@ -1,7 +1,10 @@
 //! Canaries: secrets in the pillar, every way out forced, and no canary found outside.
 
+use crate::postgres::Server;
 use crate::support::{Said, Tree};
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// A plain one, one that every kind of quoting changes, one of several lines, and a number.
 const PLAIN: &str = "c4nary-plain-qzplainq";
@@ -160,4 +163,142 @@ fn answers_and_errors_show_no_secret() {
         "an error in spite of --show-secrets",
         &tree.local(&["--show-secrets", "-l", "debug", "state.apply", "call"]),
     );
+}
+
+/// A MariaDB of its own, whose `root` has the first canary as its password; gone with the value.
+struct Maria(Child);
+
+impl Maria {
+    fn start(tree: &Tree) -> Option<Self> {
+        let at = |name: &str| tree.path().join(name).display().to_string();
+        let program = ["/usr/sbin/mariadbd", "/usr/sbin/mysqld"].into_iter().find(|path| Path::new(path).exists())?;
+        let made = Command::new("mariadb-install-db")
+            .args(["--no-defaults", "--user=root", "--skip-test-db", "--auth-root-authentication-method=normal"])
+            .arg(format!("--datadir={}", at("maria")))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        if !made.is_ok_and(|status| status.success()) {
+            return None;
+        }
+        tree.file("init.sql", &format!("ALTER USER root@localhost IDENTIFIED BY '{PLAIN}';\n"));
+        let options = [
+            format!("--datadir={}", at("maria")),
+            format!("--socket={}", at("maria.sock")),
+            format!("--init-file={}", at("init.sql")),
+        ];
+        let child = Command::new(program)
+            .args(["--no-defaults", "--user=root", "--skip-networking", "--innodb-fast-shutdown=2"])
+            .args(options)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let (server, since) = (Self(child), Instant::now());
+        while std::os::unix::net::UnixStream::connect(tree.path().join("maria.sock")).is_err() {
+            assert!(since.elapsed() < Duration::from_secs(30), "MariaDB does not start");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Some(server)
+    }
+}
+
+impl Drop for Maria {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Puts a program before each of these that writes down its arguments and environment, and then is what it stands for.
+fn watched(tree: &Tree) -> String {
+    let path = std::env::var("PATH").unwrap_or_default();
+    for name in ["psql", "mysql", "mariadb", "openssl", "htpasswd", "curl", "gpg", "git", "sh"] {
+        let real = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.exists());
+        let Some(real) = real else { continue };
+        let text = format!(
+            "#!/bin/dash\n{{ echo started {name}; cat /proc/$$/cmdline /proc/$$/environ; }} >> $TREE/seen\nexec {} \"$@\"\n",
+            real.display()
+        );
+        tree.program(&format!("bin/{name}"), &text);
+    }
+    tree.file("seen", "");
+    Command::new("chmod").arg("666").arg(tree.path().join("seen")).status().expect("chmod starts");
+    format!("{}:{path}", tree.path().join("bin").display())
+}
+
+#[test]
+fn children_are_started_without_secrets() {
+    let tree = tree();
+    let rules = "local all postgres trust\nlocal all all scram-sha-256\n";
+    let server = Server::start_with(tree.path().join("pg"), "-c listen_addresses=", |data| {
+        std::fs::write(data.join("pg_hba.conf"), rules).expect("a file");
+    });
+    let maria = Maria::start(&tree);
+    let mut states = "\
+{% set one, two = pillar['db']['main']['password'], pillar['db']['spare']['password'] %}
+$TREE/locked.key:
+  x509.private_key_managed: [{keysize: 2048}, {passphrase: {{ two | json }}}]
+$TREE/signed.crt:
+  x509.certificate_managed:
+    - private_key: $TREE/locked.key
+    - private_key_passphrase: {{ two | json }}
+    - signing_private_key: $TREE/locked.key
+    - signing_private_key_passphrase: {{ two | json }}
+    - CN: canary.example
+fetched:
+  file.managed: [{name: $TREE/fetched}, {source: 'http://joe:{{ one }}@127.0.0.1:9/x'}, {skip_verify: True}]
+asked:
+  module.run: [{http.query: [{url: 'http://127.0.0.1:9/'}, {username: joe}, {password: {{ one }}}]}]
+"
+    .to_owned();
+    if let Some(server) = &server {
+        server.ask("postgres", &format!("CREATE ROLE boss SUPERUSER LOGIN PASSWORD '{}'", QUOTED.replace('\'', "''")));
+        states += "\
+frank:
+  postgres_user.present:
+    - {password: {{ one }}, db_user: boss, db_password: {{ two | json }}, db_host: $TREE/pg/, db_port: 5599}
+";
+    }
+    if maria.is_some() {
+        states += "\
+joe:
+  mysql_user.present:
+    - {password: {{ two | json }}, connection_user: root, connection_pass: {{ one }}, connection_unix_socket: $TREE/maria.sock}
+as joe:
+  mysql_database.present:
+    - {name: test_joe, connection_user: joe, connection_pass: {{ two | json }}, connection_unix_socket: $TREE/maria.sock}
+";
+    }
+    tree.file("salt/app.sls", &states);
+    let path = watched(&tree);
+    let words = ["--local", "-l", "debug", "state.apply", "app", "queue=True", "--out=json"];
+    let said = Said::of(tree.corpus(&words).env("PATH", path).output().expect("the program starts"));
+    quiet("a run with databases", &said);
+    let records = said.json()["local"].clone();
+    let record = |id: &str| {
+        let all = records.as_object().expect("records");
+        all.values().find(|record| record["__id__"] == id).unwrap_or_else(|| panic!("{id}: {said:?}")).clone()
+    };
+    assert_eq!(record(&format!("{}/signed.crt", tree.path().display()))["result"], true, "{said:?}");
+    if let Some(server) = &server {
+        assert_eq!(record("frank")["result"], true, "{said:?}");
+        assert_eq!(server.ask("postgres", "SELECT count(*) FROM pg_roles WHERE rolname = 'frank'"), "1");
+    } else {
+        println!("skipped in part: no PostgreSQL server here, or not root");
+    }
+    if maria.is_some() {
+        assert_eq!(record("joe")["result"], true, "{said:?}");
+        // The server let joe in by a password full of quotes: what he may do there is another matter.
+        let comment = record("as joe")["comment"].as_str().expect("a comment").to_owned();
+        assert!(comment.contains("1044") || record("as joe")["result"] == true, "{comment}");
+    } else {
+        println!("skipped in part: no MariaDB server here");
+    }
+    let seen = std::fs::read(tree.path().join("seen")).expect("what children were started with");
+    let seen = String::from_utf8_lossy(&seen);
+    for (name, there) in [("openssl", true), ("psql", server.is_some()), ("mysql", maria.is_some()), ("curl", true)] {
+        assert!(!there || seen.contains(&format!("started {name}\n")), "{name} was not seen: {seen}");
+    }
+    clean("what children are started with", &seen);
 }

@@ -87,3 +87,38 @@ fn one_more_source_by_call_needs_leave() {
     let said = tree.local(&["pillar.ext", "{cmd_json: \"echo 1\"}"]);
     assert!(said.code != 0 && said.out.contains("not allowed for on-demand"), "{}{}", said.out, said.err);
 }
+
+#[test]
+fn grains_choose_no_secrets_unless_they_are_trusted() {
+    let tree = with_sources("");
+    tree.file(
+        "pillar/top.sls",
+        "base:\n  'G@kernel:Linux and *':\n    - match: compound\n    - db\n    - plain\n  '*': [a]\n",
+    );
+    tree.file("pillar/db.sls", "db_password: c4nary\n").file("pillar/plain.sls", "plain: {{ grains | length > 5 }}\n");
+    let ask = |setting: &str| {
+        tree.file(
+            "etc/minion",
+            &format!("id: it\ncorpus_cachedir: $TREE/cache\npillar.secret_keys: '*_password'\n{setting}"),
+        );
+        let words = ["--local", "--pipe", "pillar.items", "--out=json"];
+        let said = Said::of(tree.corpus(&words).output().expect("it starts")).expect(0);
+        (said.json()["local"].clone(), said.err)
+    };
+    // As in Salt; but what may be a minion's lie is told.
+    let (pillar, err) = ask("");
+    assert_eq!((&pillar["db_password"], &pillar["plain"]), (&"***".into(), &true.into()));
+    assert!(err.contains("the pillar SLS db (base) holds secrets") && err.contains("`kernel`"), "{err}");
+    assert!(err.contains("top.sls:2:3") && !err.contains("SLS plain"), "{err}");
+    // Named, or the master's own word: nothing to tell.
+    for setting in ["pillar_trusted_grains: [ker*]\n", "pillar_trusted_grains: kernel\n", "grains: {kernel: Linux}\n"] {
+        let (pillar, err) = ask(setting);
+        assert_eq!((&pillar["db_password"], err.as_str()), (&"***".into(), ""), "{setting}");
+    }
+    // Others are not seen at all, by targets or templates.
+    let (pillar, err) = ask("pillar_trusted_grains: [os]\n");
+    assert_eq!(pillar, serde_json::json!({"role": "web", "ports": {"http": 80, "https": 443}}));
+    assert!(err.contains("the grain `kernel` is not trusted") && err.contains("top.sls:2:3"), "{err}");
+    let (pillar, _) = ask("pillar_trusted_grains: [os]\ngrains: {kernel: Linux}\n");
+    assert_eq!(pillar["plain"], false, "templates see three grains: {pillar}");
+}

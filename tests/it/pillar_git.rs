@@ -242,3 +242,92 @@ fn trees_are_chosen_as_salt_does() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// `git http-backend` behind TLS and a password, in the words of a web server.
+const HTTPS: &str = r#"
+import base64, http.server, os, ssl, subprocess, sys
+root, port, wanted = sys.argv[1], int(sys.argv[2]), "Basic " + base64.b64encode(sys.argv[3].encode()).decode()
+class Handler(http.server.BaseHTTPRequestHandler):
+    def answer(self):
+        if self.headers.get("Authorization") != wanted:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="git"')
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        path, _, query = self.path.partition("?")
+        env = dict(os.environ, GIT_PROJECT_ROOT=root, GIT_HTTP_EXPORT_ALL="1", PATH_INFO=path, QUERY_STRING=query,
+                   REQUEST_METHOD=self.command, CONTENT_TYPE=self.headers.get("Content-Type", ""), REMOTE_USER="joe",
+                   HTTP_CONTENT_ENCODING=self.headers.get("Content-Encoding", ""), GIT_CONFIG_COUNT="1",
+                   GIT_CONFIG_KEY_0="safe.directory", GIT_CONFIG_VALUE_0="*")
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        out = subprocess.run(["git", "http-backend"], env=env, input=body, stdout=subprocess.PIPE).stdout
+        head, _, content = out.partition(b"\r\n\r\n")
+        fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
+        self.send_response(int(fields.pop("Status", "200").split()[0]))
+        for name, value in fields.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+    do_GET = do_POST = answer
+    def log_message(self, *_):
+        pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+tls.load_cert_chain("leaf.pem", "leaf.key")
+server.socket = tls.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"#;
+
+#[test]
+fn pillar_comes_over_https_with_an_authority_and_a_password() {
+    let tree = Tree::new();
+    let certs = tree.path().join("certs");
+    if !crate::pillar_sql::certificates(&certs) {
+        println!("skipped: there is no openssl");
+        return;
+    }
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+    let repos = tree.path().join("repos");
+    let started = Command::new("python3")
+        .args(["-c", HTTPS, &text(repos.clone()), &port.to_string(), "joe:c4nary-git"])
+        .current_dir(&certs)
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(child) = started else {
+        println!("skipped: there is no python3 to serve with");
+        return;
+    };
+    let _server = Sshd { port, child };
+    let repo = Repo::new(repos.join("main"));
+    repo.commit(&[("top.sls", "base:\n  '*': [a]\n"), ("a.sls", "a: 1\n")]);
+    let since = Instant::now();
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(since.elapsed() < Duration::from_secs(10), "the server does not start");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let ask = |address: &str, more: &str, authority: &str| {
+        let _ = std::fs::remove_dir_all(tree.path().join("cache"));
+        tree.file(
+            "etc/minion",
+            &format!("id: it\ncorpus_cachedir: $TREE/cache\n{more}ext_pillar:\n  - git:\n    - master {address}/main:\n      - env: base\n"),
+        );
+        let mut command = tree.corpus(&["--local", "-l", "debug", "--out=json", "pillar.items"]);
+        let said = Said::of(command.env("GIT_SSL_CAINFO", certs.join(authority)).output().expect("it starts"));
+        assert!(!said.out.contains("c4nary") && !said.err.contains("c4nary"), "{}{}", said.out, said.err);
+        said.json()["local"].clone()
+    };
+    let (host, login) = (format!("localhost:{port}"), "git_pillar_user: joe\ngit_pillar_password: c4nary-git\n");
+    let given = serde_json::json!({"a": 1});
+    assert_eq!(ask(&format!("https://{host}"), login, "ca.pem"), given);
+    assert_eq!(ask(&format!("https://joe:c4nary-git@{host}"), "", "ca.pem"), given);
+    for (address, more, authority, why) in [
+        (format!("https://{host}"), login, "other.pem", "certificate"),
+        (format!("https://joe:c4nary-wrong@{host}"), "", "ca.pem", "uthentication failed"),
+        (format!("https://{host}"), "", "ca.pem", "could not read Username"),
+    ] {
+        let error = ask(&address, more, authority)["_errors"][0].as_str().expect("an error").to_owned();
+        assert!(error.contains(why) && error.contains("was never before"), "{error}");
+    }
+    assert_eq!(ask(&format!("https://{host}"), &format!("git_pillar_ssl_verify: False\n{login}"), "other.pem"), given);
+}

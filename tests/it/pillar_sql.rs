@@ -90,7 +90,7 @@ fn postgres_gives_pillar() {
 }
 
 /// Makes an authority and a server's certificate for `localhost`; false where there is no openssl.
-fn certificates(dir: &Path) -> bool {
+pub fn certificates(dir: &Path) -> bool {
     std::fs::create_dir_all(dir).expect("a folder");
     let script = "set -e
 for ca in ca other; do openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \

@@ -65,6 +65,11 @@ pub struct Group {
     pub members: Vec<String>,
 }
 
+/// Returns what stands for the descriptor of the n-th handed file, until the program is started.
+pub fn handed(n: usize) -> String {
+    format!("{{handed:{n}}}")
+}
+
 /// A program to run. No shell, unless `argv` starts one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
@@ -74,6 +79,8 @@ pub struct Command {
     pub env: Vec<(String, String)>,
     pub clean_env: bool,
     pub stdin: Option<Vec<u8>>,
+    /// What it reads from files without names: see [`Command::hand_over`].
+    pub handed: Vec<Vec<u8>>,
     /// User to become, with its groups.
     pub runas: Option<String>,
     pub group: Option<String>,
@@ -102,6 +109,13 @@ impl Command {
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.into(), value.into()));
         self
+    }
+
+    /// Hands a text over in a file without a name that only the program can read, and returns the path by which its
+    /// arguments and environment name it: those can be read by others.
+    pub fn hand_over(&mut self, text: impl Into<Vec<u8>>) -> String {
+        self.handed.push(text.into());
+        format!("/proc/self/fd/{}", handed(self.handed.len() - 1))
     }
 
     /// Sets the standard input.

@@ -12,8 +12,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// What is shown instead of a secret.
 pub const MASK: &str = "***";
-/// Shorter texts are not hidden: masking each `1` or `yes` of an output would hide everything else with them.
-pub const SHORTEST: usize = 4;
+/// Shorter texts are hidden where they stand as a word of their own: within others they would hide everything with them.
+const WORD: usize = 4;
+/// One character is not hidden: whoever knows that there is a secret of one character has it.
+const SHORTEST: usize = 2;
 
 static LIST: RwLock<Option<List>> = RwLock::new(None);
 
@@ -21,9 +23,40 @@ static LIST: RwLock<Option<List>> = RwLock::new(None);
 struct List {
     /// Each form, and the secret that it is a form of.
     forms: BTreeMap<Arc<str>, Arc<str>>,
+    /// The forms that are found anywhere, and those that are found as words.
+    anywhere: Finder,
+    words: Finder,
+}
+
+/// Forms, and the secrets that they are of.
+struct Finder {
     finder: AhoCorasick,
-    /// The secrets in the finder's order.
     of: Vec<Arc<str>>,
+}
+
+impl Finder {
+    /// Only sizes that no machine has room for make it fail.
+    fn of<'a>(forms: impl Iterator<Item = (&'a Arc<str>, &'a Arc<str>)> + Clone) -> Option<Self> {
+        let finder =
+            AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(forms.clone().map(|(form, _)| &**form));
+        Some(Self { finder: finder.ok()?, of: forms.map(|(_, secret)| secret.clone()).collect() })
+    }
+}
+
+/// Tells whether a part of a text is a word of its own.
+fn is_word(text: &str, start: usize, end: usize) -> bool {
+    let part_of_word = |c: char| c.is_alphanumeric() || c == '_';
+    !text[..start].chars().next_back().is_some_and(part_of_word)
+        && !text[end..].chars().next().is_some_and(part_of_word)
+}
+
+impl List {
+    /// Walks the secrets that are in a text.
+    fn within<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a Arc<str>> {
+        let anywhere = self.anywhere.finder.find_iter(text).map(|hit| &self.anywhere.of[hit.pattern()]);
+        let words = self.words.finder.find_iter(text).filter(|hit| is_word(text, hit.start(), hit.end()));
+        anywhere.chain(words.map(|hit| &self.words.of[hit.pattern()]))
+    }
 }
 
 /// Puts texts on the list of secrets.
@@ -48,10 +81,10 @@ pub fn keep<T: AsRef<str>>(secrets: impl IntoIterator<Item = T>) {
     if let Some(old) = list.take() {
         forms.extend(old.forms);
     }
-    let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(forms.keys().map(|form| &**form));
-    // Only sizes that no machine has room for make it fail.
-    let Ok(finder) = finder else { return };
-    *list = Some(List { of: forms.values().cloned().collect(), forms, finder });
+    let long = |(form, _): &(&Arc<str>, &Arc<str>)| form.trim().len() >= WORD;
+    let finders = (Finder::of(forms.iter().filter(long)), Finder::of(forms.iter().filter(|form| !long(form))));
+    let (Some(anywhere), Some(words)) = finders else { return };
+    *list = Some(List { forms, anywhere, words });
 }
 
 /// Returns a text as programs may write it: in quotes of JSON, Python, YAML and the shell, in base64, in a URL, and each
@@ -115,15 +148,24 @@ pub fn none() -> bool {
 pub fn mask(text: &str) -> Cow<'_, str> {
     let list = LIST.read().unwrap_or_else(PoisonError::into_inner);
     let Some(list) = &*list else { return Cow::Borrowed(text) };
-    if !list.finder.is_match(text) {
-        return Cow::Borrowed(text);
+    let mut shown = Cow::Borrowed(text);
+    if list.anywhere.finder.is_match(text) {
+        let mut out = String::with_capacity(text.len());
+        list.anywhere.finder.replace_all_with(text, &mut out, |_, _, out| {
+            out.push_str(MASK);
+            true
+        });
+        shown = Cow::Owned(out);
     }
-    let mut out = String::with_capacity(text.len());
-    list.finder.replace_all_with(text, &mut out, |_, _, out| {
-        out.push_str(MASK);
-        true
-    });
-    Cow::Owned(out)
+    if list.words.finder.find_iter(&*shown).any(|hit| is_word(&shown, hit.start(), hit.end())) {
+        let mut out = String::with_capacity(shown.len());
+        list.words.finder.replace_all_with(&shown, &mut out, |hit, found, out| {
+            out.push_str(if is_word(&shown, hit.start(), hit.end()) { MASK } else { found });
+            true
+        });
+        shown = Cow::Owned(out);
+    }
+    shown
 }
 
 /// Returns the secrets that show up in a value: what a minion that is sent it has to hide as well.
@@ -141,10 +183,10 @@ pub fn within<'a>(values: impl IntoIterator<Item = &'a Value>) -> Vec<Arc<str>> 
 
 fn search(list: &List, value: &Value, found: &mut Vec<Arc<str>>) {
     match value {
-        Value::Str(text) => found.extend(list.finder.find_iter(&**text).map(|hit| list.of[hit.pattern()].clone())),
+        Value::Str(text) => found.extend(list.within(text).cloned()),
         Value::Int(_) | Value::Float(_) => {
             let text = crate::python::str(value);
-            found.extend(list.finder.find_iter(&text).map(|hit| list.of[hit.pattern()].clone()));
+            found.extend(list.within(&text).cloned());
         }
         Value::List(items) => items.iter().for_each(|item| search(list, item, found)),
         Value::Map(map) => map.iter().for_each(|(key, value)| {
@@ -253,14 +295,14 @@ mod tests {
         assert!(none());
         let text = "an 'un\"likely\\ text";
         let key = "-----BEGIN-----\nfirst-line-of-it\nsecond-line-of-it\n-----END-----\n";
-        keep([text, key, "abc", "90125", ""]);
+        keep([text, key, "abc", "90125", "", "x"]);
         let cases = [
             (format!("<{text}>"), "<***>".to_owned()),
             (crate::python::repr(&Value::str(text)), "'***'".into()),
             (digest::base64(text.as_bytes()), "***==".into()),
             (key.to_owned(), "***\n".into()),
             ("+first-line-of-it\n+-----END-----".into(), "+***\n+-----END-----".into()),
-            ("abc is too short".into(), "abc is too short".into()),
+            ("abc, 'abc' (abc) abcd xabc ab x".into(), "***, '***' (***) abcd xabc ab x".into()),
             ("port 90125, 190125".into(), "port ***, 1***".into()),
         ];
         for (shown, expected) in cases {

@@ -116,6 +116,13 @@ impl Target {
         any(&self.expr, &|e| matches!(e, Expr::Nested { pillar: false, .. } | Expr::Address(_) | Expr::Network(..)))
     }
 
+    /// Names the grains that the answer depends on.
+    pub fn grains(&self) -> Vec<&str> {
+        let mut found = Vec::new();
+        name_grains(&self.expr, &mut found);
+        found
+    }
+
     /// Tells whether the answer depends on pillar.
     pub fn needs_pillar(&self) -> bool {
         any(&self.expr, &|e| matches!(e, Expr::Nested { pillar: true, .. }))
@@ -199,6 +206,20 @@ fn regex(pattern: &str) -> Result<Regex, String> {
         let error = Regex::new(pattern).err().unwrap_or(error);
         format!("invalid regular expression `{pattern}`: {error}")
     })
+}
+
+fn name_grains<'a>(expr: &'a Expr, found: &mut Vec<&'a str>) {
+    match expr {
+        Expr::Nested { pillar: false, path, delimiter, .. } => {
+            found.extend(path.split(delimiter.as_str()).next());
+        }
+        Expr::Address(address) | Expr::Network(address, _) => {
+            found.push(if address.is_ipv4() { "ipv4" } else { "ipv6" });
+        }
+        Expr::Not(inner) => name_grains(inner, found),
+        Expr::And(parts) | Expr::Or(parts) => parts.iter().for_each(|part| name_grains(part, found)),
+        Expr::Glob(_) | Expr::Pcre(_) | Expr::List(_) | Expr::Nested { .. } => {}
+    }
 }
 
 // ---- compound ------------------------------------------------------------------------------------------------

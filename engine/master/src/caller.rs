@@ -66,7 +66,8 @@ impl TemplateCaller {
         match found.map(|def| def.run) {
             Some(ExecFn::Data(run)) => {
                 found.map_or(Ok(()), |def| call.only_known(def.args))?;
-                run(call, &self.data)
+                let answer = run(call, &self.data);
+                crate::sdb::settled(answer, call, &self.session, &self.data)
             }
             Some(_) => {
                 self.machine.fetch_add(1, Ordering::Relaxed);

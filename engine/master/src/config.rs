@@ -1,9 +1,30 @@
 //! Configuration: Salt's own `master` or `minion` file with its keys, then what the command line says.
 
-use corpus_core::{Diagnostic, Map, Node, Pos, Span, Value, python};
+use corpus_core::{Diagnostic, Map, Node, Pos, Span, Value, python, secret};
 use indexmap::IndexMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// How the names of settings end that are credentials: of databases, directories, remotes, key stores.
+const CREDENTIALS: [&str; 10] =
+    ["pass", "passwd", "password", "passphrase", "bindpw", "token", "secret_id", "secret_key", "access_key", "api_key"];
+
+/// Puts the credentials of the settings on the list of secrets.
+fn keep_credentials(settings: &Value) {
+    match settings {
+        Value::Map(map) => {
+            for (key, value) in map.iter() {
+                let named = key.as_str().is_some_and(|key| CREDENTIALS.iter().any(|end| key.ends_with(end)));
+                match value {
+                    Value::Str(_) | Value::Int(_) if named => secret::keep([python::str(value)]),
+                    value => keep_credentials(value),
+                }
+            }
+        }
+        Value::List(items) => items.iter().for_each(keep_credentials),
+        _ => {}
+    }
+}
 
 /// What the command line sets over the files.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +114,7 @@ impl Config {
         let id = over.id.clone().or_else(|| text("id")).unwrap_or_else(|| host_name(over.local));
         let seconds =
             |key: &str, default: u64| opts.get(key).and_then(Value::as_int).map_or(default, |n| n.max(1) as u64);
-        let config = Self {
+        let mut config = Self {
             timeout: Duration::from_secs(over.timeout.unwrap_or_else(|| seconds("ssh_timeout", 60))),
             max_procs: over.max_procs.unwrap_or_else(|| seconds("ssh_max_procs", 25) as usize).max(1),
             cache_dir: text("corpus_cachedir").map_or_else(default_cache, PathBuf::from),
@@ -109,6 +130,9 @@ impl Config {
             dir,
             opts,
         };
+        let decrypt = crate::secrets::Secrets::new(&config);
+        crate::sdb::apply(&mut config.opts, &decrypt).map_err(|why| vec![Diagnostic::error(why)])?;
+        keep_credentials(&Value::map(config.opts.clone()));
         Ok(config.with_known_opts(name))
     }
 

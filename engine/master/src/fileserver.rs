@@ -1,15 +1,15 @@
 //! Files by their digest: of the state tree, fetched from elsewhere, or rendered for one minion.
 
 use corpus_core::digest::hex;
-use corpus_core::{FileRef, SourceError};
+use corpus_core::{FileRef, SourceError, secret};
 use corpus_minion::private_dir;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A file's identity; as long as it is the same, so is the digest.
@@ -112,12 +112,25 @@ impl FileServer {
         let folder = self.cache.join("downloads");
         private_dir(&folder).map_err(|error| fail(error.to_string()))?;
         let temp = tempfile::NamedTempFile::new_in(&folder).map_err(|error| fail(error.to_string()))?;
-        let output = Command::new("curl")
+        // The address may hold a password: it is neither an argument nor shown.
+        let credentials = url.split_once("://").and_then(|(_, rest)| rest.split(['/', '?']).next()?.rsplit_once('@'));
+        secret::keep(
+            credentials.and_then(|(credentials, _)| credentials.split_once(':')).map(|(_, password)| password),
+        );
+        let mut child = Command::new("curl")
             .args(["--fail", "--silent", "--show-error", "--location", "--proto", "=http,https,ftp", "--output"])
             .arg(temp.path())
-            .args(["--", url])
-            .output()
+            .args(["--config", "-"])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .map_err(|error| fail(format!("cannot run curl: {error}")))?;
+        let quoted = url.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
+        if let Some(mut stdin) = child.stdin.take() {
+            // One that ends early is told of by its own words.
+            let _ = stdin.write_all(format!("url = \"{quoted}\"\n").as_bytes());
+        }
+        let output = child.wait_with_output().map_err(|error| fail(format!("cannot run curl: {error}")))?;
         if !output.status.success() {
             return Err(fail(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
         }

@@ -5,7 +5,7 @@ use corpus_core::{Data, Diagnostic, Map, Span, Value, merge, python, suggest};
 use corpus_git::remote::{Mirror, Oid, RefKind, Remote, RemoteError};
 use corpus_pillar::arguments::{Entry, text};
 use corpus_pillar::{
-    Ask, EngineRenderer, Given, Piece, PillarRequest, PillarSource, Place, Sees, Sources, compile_pillar,
+    Ask, EngineRenderer, Given, Piece, PillarRequest, PillarSource, Place, Sees, Sources, Trust, compile_pillar,
 };
 use corpus_render::{Decrypt, Engine, FileRoots};
 use std::collections::HashMap;
@@ -408,6 +408,8 @@ impl Git {
             sources: &sources,
             callers: callers.clone(),
             explain: ask.explain,
+            // What is not trusted was taken out of the data already.
+            trust: Trust::default(),
         };
         let mut result = compile_pillar(&request, &EngineRenderer::new(engine, callers));
         result.pillar.remove("_errors");

@@ -14,6 +14,7 @@ pub mod lint;
 mod loader;
 mod modules;
 mod python;
+mod sdb;
 mod secret_keys;
 mod secrets;
 mod session;

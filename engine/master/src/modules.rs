@@ -135,9 +135,14 @@ impl Session {
         if told.as_ref().is_some_and(|(known, was)| *was == dry && Arc::ptr_eq(known, data)) {
             return Ok(());
         }
-        if dry {
+        if dry || self.far {
             let mut opts: Map = data.opts.as_map().cloned().unwrap_or_default();
-            opts.insert("test", true);
+            if self.far {
+                opts.0.retain(|key, value| !is_masters_own(key, value));
+            }
+            if dry {
+                opts.insert("test", true);
+            }
             self.minion.set_data(&Data { opts: Value::map(opts), ..(**data).clone() })?;
         } else {
             self.minion.set_data(data)?;
@@ -145,6 +150,16 @@ impl Session {
         *told = Some((data.clone(), dry));
         Ok(())
     }
+}
+
+/// Tells whether a setting is no minion's business: where pillar and secrets come from, and the rights to ask there.
+fn is_masters_own(key: &Value, value: &Value) -> bool {
+    const NAMES: [&str; 8] =
+        ["ext_pillar", "vault", "roster_defaults", "age_identities", "gpg_keydir", "postgres", "mysql", "sqlite3"];
+    const FAMILIES: [&str; 4] = ["git_pillar", "gitfs", "ssh_", "ldap."];
+    let Some(name) = key.as_str() else { return false };
+    let of_family = FAMILIES.iter().any(|family| name.starts_with(family));
+    NAMES.contains(&name) || of_family || value.as_map().is_some_and(|map| map.contains("driver"))
 }
 
 /// Says why a function is not there, if a file of `_modules` has its name.

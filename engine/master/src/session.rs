@@ -4,8 +4,8 @@ use crate::diagnose::{Failure, Kind};
 use crate::fileserver::lock;
 use crate::timings::Timings;
 use crate::{Corpus, TemplateCaller, config};
-use corpus_core::{Data, Diagnostic, Map, ModuleInfo, Severity, Shared, Value, secret};
-use corpus_pillar::{Callers, EngineRenderer, PillarRequest, PillarResult, Sources};
+use corpus_core::{Data, Diagnostic, Map, ModuleInfo, Severity, Shared, Value, python, secret};
+use corpus_pillar::{ByGrain, Callers, EngineRenderer, PillarRequest, PillarResult, Sources, Trust};
 use corpus_wire::Minion;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI32};
@@ -159,15 +159,64 @@ impl Session {
             return Ok(data);
         }
         let bare = self.bare_data(saltenv)?;
-        let PillarResult { pillar, errors, secrets, .. } = self.pillar(&bare, pillarenv, over);
+        let result = self.pillar(&bare, pillarenv, over);
+        let named = self.named(&result);
+        let PillarResult { pillar, errors, by_grain, .. } = result;
         let pillar = Value::map(pillar);
-        let named = [self.corpus.config.secret_keys(), secrets.below].concat();
-        secret::keep(crate::secret_keys::named(&pillar, &named));
+        self.warn_of_grains(&by_grain, &named);
         let secrets = secret::within([&pillar]);
         let data = Data { pillar, secrets, ..bare };
         let (errors, warnings): (Vec<_>, Vec<_>) = errors.into_iter().partition(|e| e.severity == Severity::Error);
         lock(&self.warnings).extend(warnings);
         if errors.is_empty() { Ok(data) } else { Err(PillarFailure::Errors(Box::new(data), errors)) }
+    }
+
+    /// Returns which grains may decide on the pillar: those that the operator trusts, and those that the master has from
+    /// its own roster and configuration.
+    fn trust(&self) -> Trust {
+        let setting = self.corpus.config.opts.get("pillar_trusted_grains").filter(|setting| !setting.is_null());
+        // A machine that reads its own files has nobody to deceive.
+        if setting.is_none() && !self.far {
+            return Trust::default();
+        }
+        let mut names = vec!["id".to_owned()];
+        match setting {
+            Some(Value::List(list)) => names.extend(list.iter().map(python::str)),
+            Some(one) => names.push(python::str(one)),
+            None => {}
+        }
+        names.extend(self.host_grains.keys().map(python::str));
+        let opts = self.opts();
+        names.extend(opts.get("grains").and_then(Value::as_map).into_iter().flat_map(Map::keys).map(python::str));
+        Trust { names: Some(names), strict: setting.is_some() }
+    }
+
+    /// Returns the patterns of keys whose values are secrets: the operator's, and those of the sources.
+    fn named(&self, result: &PillarResult) -> Vec<String> {
+        [self.corpus.config.secret_keys(), result.secrets.below.clone()].concat()
+    }
+
+    /// Warns, once per process, of secrets that a minion has because of what it says of itself.
+    fn warn_of_grains(&self, found: &[ByGrain], named: &[String]) {
+        static TOLD: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+        for ByGrain { sls, env, grain, place, values } in found {
+            let values = Value::map(values.clone());
+            let secret = !secret::within([&values]).is_empty() || !crate::secret_keys::named(&values, named).is_empty();
+            let key = (sls.clone(), grain.clone());
+            let mut told = lock(&TOLD);
+            if !secret || told.contains(&key) {
+                continue;
+            }
+            told.push(key);
+            let message = format!(
+                "the pillar SLS {sls} ({env}) holds secrets, and minions have it because of the grain `{grain}`, which they tell themselves"
+            );
+            let mut warning = Diagnostic::warning(message).hint(format!(
+                "target ids, or put the grain into the roster; `pillar_trusted_grains: [{grain}]` says that minions are believed"
+            ));
+            warning.labels.extend(place.clone());
+            lock(&self.warnings).push(warning);
+        }
     }
 
     /// Compiles the pillar.
@@ -187,6 +236,13 @@ impl Session {
         let session = self.clone();
         let callers: Callers = Arc::new(move |data| Arc::new(TemplateCaller::new(session.clone(), data.clone())));
         let renderer = EngineRenderer::new(self.corpus.pillar_engine.clone(), callers.clone());
+        let trust = self.trust();
+        let mut bare = bare.clone();
+        if trust.strict
+            && let Some(grains) = bare.grains.as_map_mut()
+        {
+            grains.0.retain(|name, _| trust.of(&python::str(name)));
+        }
         let request = PillarRequest {
             data: Arc::new(bare.clone()),
             pillarenv: pillarenv.map(str::to_owned),
@@ -195,9 +251,16 @@ impl Session {
             sources,
             callers,
             explain,
+            trust,
         };
         let mut result = corpus_pillar::compile_pillar(&request, &renderer);
         crate::decrypt_pillar::settle(&mut result, &self.corpus);
+        // Before anybody shows a part of it.
+        let named = self.named(&result);
+        secret::keep(crate::secret_keys::named(&Value::map(result.pillar.clone()), &named));
+        for part in result.origins.values() {
+            secret::keep(crate::secret_keys::named(&part, &named));
+        }
         result
     }
 }

@@ -6,7 +6,7 @@ use crate::session::Session;
 use crate::timings::Part;
 use crate::{Corpus, TemplateCaller};
 use corpus_core::source::{TreeEntry, TreeKind};
-use corpus_core::{Call, Data, Event, ExecError, FileOrigin, FileRef, FileRequest, Source, SourceError, Value};
+use corpus_core::{Call, Data, Event, ExecError, FileOrigin, FileRef, FileRequest, Source, SourceError, Value, secret};
 use corpus_render::RenderCx;
 use corpus_wire::Upstream;
 use std::collections::{BTreeMap, HashMap};
@@ -56,6 +56,19 @@ impl<'a> RunSource<'a> {
             texts: Mutex::default(),
             events,
         }
+    }
+
+    /// Returns the secrets of what was rendered for the run: a key store's value may stand in a file alone.
+    pub fn secrets(&self) -> Vec<Arc<str>> {
+        if secret::none() {
+            return vec![];
+        }
+        let kept = lock(&self.kept);
+        let texts = kept.values().filter_map(|kept| match kept {
+            Kept::Bytes(bytes) => Some(Value::from(&*String::from_utf8_lossy(bytes))),
+            Kept::Path(_) => None,
+        });
+        secret::within(&texts.collect::<Vec<_>>())
     }
 
     fn corpus(&self) -> &Corpus {

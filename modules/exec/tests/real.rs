@@ -250,3 +250,25 @@ fn a_spare_content_is_moved_and_others_still_get_it() {
     }
     assert_eq!(leftovers(dir.path()), Vec::<String>::new());
 }
+
+#[test]
+fn what_is_handed_over_is_the_programs_alone() {
+    let hand = |runas: Option<&str>| {
+        let mut command = Command::default();
+        let (one, two) = (command.hand_over("s3cret one\n"), command.hand_over("two"));
+        let look = "cat \"$0\" \"$1\" \"$0\"; stat -L -c '%a %F' \"$0\"; tr '\\0' '\\n' < /proc/$$/cmdline; \
+                    tr '\\0' '\\n' < /proc/$$/environ; ulimit -c";
+        command.argv = ["sh", "-c", look, &one, &two].map(str::to_owned).to_vec();
+        let mut command = command.env("FILE", &one);
+        command.runas = runas.map(str::to_owned);
+        run(command).stdout_text()
+    };
+    for runas in [None, Some("nobody").filter(|_| is_root())] {
+        let text = hand(runas);
+        let rest = text.strip_prefix("s3cret one\ntwos3cret one\n600 regular file\n").expect(&text);
+        assert!(!rest.contains("s3cret") && rest.contains("FILE=/proc/self/fd/") && rest.ends_with("\n0\n"), "{rest}");
+    }
+    // The next program has none of it.
+    let text = run(Command::shell("sh", "ls /proc/self/fd | tr '\\n' ' '")).stdout_text();
+    assert_eq!(text, "0 1 2 3 ");
+}

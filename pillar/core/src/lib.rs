@@ -13,12 +13,14 @@ mod sls;
 mod source;
 pub mod sources;
 mod top;
+mod trust;
 
 pub use cache::PillarCache;
 pub use engine::EngineRenderer;
 pub use gather::{Maker, Sources};
 pub use origin::{Layer, Origin, Origins, Secrets, Story};
 pub use source::{Ask, Given, Piece, PillarSource, Place, Secret, Sees};
+pub use trust::{ByGrain, Trust};
 
 use corpus_core::merge::{Strategy, merge};
 use corpus_core::{Caller, Data, Diagnostic, Label, Map, Node, Pos, Span, Value};
@@ -42,6 +44,8 @@ pub struct PillarRequest<'a> {
     pub callers: Callers,
     /// Whether to keep where each value came from.
     pub explain: bool,
+    /// Which grains may decide what the pillar holds.
+    pub trust: Trust,
 }
 
 /// A minion's pillar and the mistakes that were met on the way.
@@ -53,6 +57,8 @@ pub struct PillarResult {
     pub secrets: Secrets,
     /// Where the values came from, if that was asked for.
     pub origins: Origins,
+    /// What the minion has only because of grains that are not trusted.
+    pub by_grain: Vec<ByGrain>,
 }
 
 /// A rendered pillar SLS or top file.
@@ -108,7 +114,7 @@ pub fn compile_pillar(request: &PillarRequest<'_>, renderer: &dyn PillarRenderer
         run.layer(|| Layer::of_source("the command line's pillar=", request.override_.clone().into()));
     }
     let origins = Origins::new(run.layers, run.strategy, run.merge_lists);
-    PillarResult { pillar, errors: run.diagnostics, secrets: run.secret, origins }
+    PillarResult { pillar, errors: run.diagnostics, secrets: run.secret, origins, by_grain: run.by_grain }
 }
 
 /// One compilation.
@@ -128,6 +134,8 @@ struct Run<'a> {
     /// Salt's words for what went wrong.
     messages: Vec<String>,
     diagnostics: Vec<Diagnostic>,
+    doubtful: Vec<top::Doubtful>,
+    by_grain: Vec<ByGrain>,
     secret: Secrets,
     /// What was merged, in order; kept for explanations only.
     layers: Vec<Layer>,
@@ -178,6 +186,8 @@ impl<'a> Run<'a> {
             named_at: vec![],
             messages: vec![],
             diagnostics,
+            doubtful: vec![],
+            by_grain: vec![],
             secret: Secrets::default(),
             layers: vec![],
             pieces: vec![],

@@ -56,6 +56,14 @@ impl Origins {
         Self { layers, strategy, merge_lists: merge_lists && strategy != Strategy::None }
     }
 
+    /// Walks what each part alone gives, also what others override.
+    pub fn values(&self) -> impl Iterator<Item = Value> {
+        self.layers.iter().flat_map(|layer| &layer.pieces).map(|piece| {
+            let wrap = |inner: Value, key: &Value| Value::map([(key.clone(), inner)].into_iter().collect());
+            piece.under.iter().rev().fold(piece.node.to_value(), wrap)
+        })
+    }
+
     /// Gives up all parts, in the order of merging.
     pub fn pieces(self) -> impl Iterator<Item = Piece> {
         self.layers.into_iter().flat_map(|layer| layer.pieces)

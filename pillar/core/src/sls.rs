@@ -1,7 +1,7 @@
 //! Pillar SLS: rendering, includes with `key` and `defaults`, and merging.
 
 use crate::top::Matches;
-use crate::{Layer, Piece, Place, Rendered, Run};
+use crate::{ByGrain, Layer, Piece, Place, Rendered, Run};
 use corpus_core::{Diagnostic, Map, Node, NodeKind, Value, glob, suggest};
 use std::collections::HashMap;
 
@@ -24,7 +24,7 @@ impl Run<'_> {
         let mut pillar = self.request.override_.clone();
         for (env, names) in matches {
             let mut done = Done::new();
-            let mut files: Vec<String> = Vec::new();
+            let mut files: Vec<(String, &str)> = Vec::new();
             for name in names {
                 let found = if self.envs.contains(env) {
                     self.matching(name, env)
@@ -38,21 +38,35 @@ impl Run<'_> {
                     vec![]
                 };
                 if found.is_empty() {
-                    files.push(name.clone());
+                    files.push((name.clone(), name));
                 } else {
-                    files.extend(found);
+                    files.extend(found.into_iter().map(|sls| (sls, name.as_str())));
                 }
             }
-            for sls in files {
+            for (sls, name) in files {
                 let more = self.sls(&sls, env, &mut done, &Map::new(), 0);
                 let pieces = std::mem::take(&mut self.pieces);
                 if let Some(more) = more {
+                    self.note_doubt(&sls, name, env, &more);
                     pillar = self.merge(pillar, &more);
                     self.layer(|| Layer { source: format!("pillar SLS {sls} ({env})"), pieces });
                 }
             }
         }
         pillar
+    }
+
+    /// Keeps what is there only because of what the minion says of itself.
+    fn note_doubt(&mut self, sls: &str, name: &str, env: &str, values: &Map) {
+        if let Some(doubt) = self.doubtful.iter().find(|doubt| doubt.env == env && doubt.sls == name) {
+            self.by_grain.push(ByGrain {
+                sls: sls.to_owned(),
+                env: env.to_owned(),
+                grain: doubt.grain.clone(),
+                place: doubt.place.clone(),
+                values: values.clone(),
+            });
+        }
     }
 
     fn piece(&self, rendered: &Rendered) -> Piece {

@@ -2,7 +2,7 @@
 
 use crate::{Rendered, Run};
 use corpus_core::target::{Target, TargetKind};
-use corpus_core::{Diagnostic, Map, Node, Value, suggest};
+use corpus_core::{Diagnostic, Label, Map, Node, Severity, Value, suggest};
 
 /// The SLS names that a minion has, by environment, in the order in which they are merged.
 pub type Matches = Vec<(String, Vec<String>)>;
@@ -15,6 +15,14 @@ pub(crate) struct Entry {
     names: Vec<String>,
     /// A message without words, with the target's place and that of its `match`.
     whence: Diagnostic,
+}
+
+/// An SLS that a minion has only by what it says of itself.
+pub(crate) struct Doubtful {
+    pub env: String,
+    pub sls: String,
+    pub grain: String,
+    pub place: Option<Label>,
 }
 
 const MALFORMED: &str = "Error encountered while rendering pillar top file.";
@@ -34,14 +42,24 @@ impl Run<'_> {
     /// Returns what the top files give this minion.
     pub(crate) fn top(&mut self, merged: Vec<(String, Vec<Entry>)>) -> Matches {
         let mut matches: Matches = Vec::new();
+        let mut sure: Vec<(String, String)> = Vec::new();
         for (env, mut entries) in merged {
             if self.pillarenv.as_ref().is_some_and(|only| *only != env) {
                 continue;
             }
             entries.sort_by_key(|entry| entry.order);
             for entry in entries {
-                if !self.is_meant(&entry) {
-                    continue;
+                let Some(doubtful) = self.is_meant(&entry) else { continue };
+                for name in &entry.names {
+                    match &doubtful {
+                        Some(grain) => self.doubtful.push(Doubtful {
+                            env: env.clone(),
+                            sls: name.clone(),
+                            grain: grain.clone(),
+                            place: entry.whence.labels.first().cloned(),
+                        }),
+                        None => sure.push((env.clone(), name.clone())),
+                    }
                 }
                 let at = matches.iter().position(|(known, _)| *known == env).unwrap_or_else(|| {
                     matches.push((env.clone(), vec![]));
@@ -54,6 +72,7 @@ impl Run<'_> {
                 }
             }
         }
+        self.doubtful.retain(|one| !sure.iter().any(|(env, sls)| *env == one.env && *sls == one.sls));
         self.in_env_order(matches)
     }
 
@@ -189,7 +208,8 @@ impl Run<'_> {
         true
     }
 
-    fn is_meant(&mut self, entry: &Entry) -> bool {
+    /// Tells whether the minion is meant, and by which grain that is not trusted.
+    fn is_meant(&mut self, entry: &Entry) -> Option<Option<String>> {
         let none = Map::new();
         let nodegroups = self.opt("nodegroups").and_then(Value::as_map).unwrap_or(&none).clone();
         let target = match TargetKind::of(&entry.kind) {
@@ -201,12 +221,24 @@ impl Run<'_> {
             }
         };
         match target {
-            Ok(target) => target.matches(&self.data),
+            Ok(target) => {
+                let doubtful = target.grains().into_iter().find(|grain| !self.request.trust.of(grain));
+                let doubtful = doubtful.map(str::to_owned);
+                if let Some(grain) = doubtful.as_ref().filter(|_| self.request.trust.strict) {
+                    let message =
+                        format!("pillar top file: target '{}': the grain `{grain}` is not trusted", entry.target);
+                    let hint =
+                        "`pillar_trusted_grains` in the configuration names the grains that the pillar may depend on";
+                    self.diagnostics
+                        .push(Diagnostic { message, severity: Severity::Warning, ..entry.whence.clone() }.hint(hint));
+                }
+                target.matches(&self.data).then_some(doubtful)
+            }
             // Salt logs it, matches nothing and leaves no word in the pillar: states would run with a part of theirs.
             Err(why) => {
                 let message = format!("pillar top file: target '{}': {why}", entry.target);
                 self.diagnostics.push(Diagnostic { message, ..entry.whence.clone() });
-                false
+                None
             }
         }
     }

@@ -92,6 +92,7 @@ fn compile(dir: &Path, minions: usize, sources: &Sources, opts: &Map) -> Duratio
                         sources,
                         callers: callers.clone(),
                         explain: false,
+                        trust: Default::default(),
                     };
                     let renderer = EngineRenderer::new(engine.clone(), callers.clone());
                     let result = compile_pillar(&request, &renderer);

@@ -72,6 +72,7 @@ fn compile(dir: &Path, case: &Json, grains: &Json, sources: &Sources) -> PillarR
         sources,
         callers: callers(),
         explain: true,
+        trust: Default::default(),
     };
     compile_pillar(&request, &renderer)
 }

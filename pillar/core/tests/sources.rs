@@ -81,6 +81,7 @@ fn compile(dir: &Path, case: &Json, grains: &Json) -> PillarResult {
         callers,
         // The places must not change the answer.
         explain: true,
+        trust: Default::default(),
     };
     compile_pillar(&request, &renderer)
 }
@@ -171,6 +172,7 @@ fn a_command_that_hangs_is_ended_with_its_children() {
         sources: &sources,
         callers,
         explain: false,
+        trust: Default::default(),
     };
     let began = std::time::Instant::now();
     let result = compile_pillar(&request, &renderer);

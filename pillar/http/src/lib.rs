@@ -1,4 +1,6 @@
-//! Web servers as pillar sources: Salt's `http_yaml` and `http_json`.
+//! Web servers as pillar sources: Salt's `http_yaml`, `http_json` and `vault`; and the client of Vault and OpenBao.
+
+pub mod vault;
 
 use corpus_core::yaml;
 use corpus_core::{Diagnostic, Map, Node, Pos, Span, Value, python, suggest};
@@ -12,7 +14,7 @@ use ureq::http::{Method, Request};
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 
 /// The names of [`make`].
-pub const NAMES: &[&str] = &["http_yaml", "http_json"];
+pub const NAMES: &[&str] = &["http_yaml", "http_json", "vault"];
 
 /// Salt gives all further arguments to `http.query`; those that change what is asked are these.
 const SETTINGS: &[&str] = &[
@@ -54,6 +56,7 @@ pub fn make(entry: &Entry) -> Option<Result<Arc<dyn PillarSource>, Diagnostic>> 
     let json = match entry.name.as_str() {
         "http_json" => true,
         "http_yaml" => false,
+        "vault" => return Some(vault::source(entry)),
         _ => return None,
     };
     Some(source(json, entry))
@@ -198,20 +201,41 @@ impl Http {
     }
 
     fn agent(&self) -> Result<Agent, Diagnostic> {
-        let mut tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .unversioned_rustls_crypto_provider(corpus_tls::provider())
-            .disable_verification(self.args.get("verify_ssl").is_some_and(|value| !value.truthy()));
-        if self.url.starts_with("https://") {
-            let bundle = text(&self.args, "ca_bundle")?;
-            let found = corpus_tls::authorities(bundle.as_deref().map(Path::new))
-                .map_err(|error| Diagnostic::error(format!("TLS: {error}")))?;
-            let found = found.into_iter().map(|cert| Certificate::from_der(&cert).to_owned());
-            tls = tls.root_certs(RootCerts::from(found));
-        }
-        let config = Agent::config_builder().tls_config(tls.build()).http_status_as_error(false);
-        Ok(config.user_agent(concat!("corpus/", env!("CARGO_PKG_VERSION"))).build().into())
+        let verify = self.args.get("verify_ssl").is_none_or(Value::truthy);
+        let bundle = text(&self.args, "ca_bundle")?;
+        let trust = if verify { Trust::Authorities(bundle) } else { Trust::Anything };
+        agent(&self.url, &trust).map_err(Diagnostic::error)
     }
+}
+
+/// Whose certificate a server may have.
+enum Trust {
+    Anything,
+    /// Those of a file, or else the system's.
+    Authorities(Option<String>),
+    /// Those of a text in PEM.
+    Text(String),
+}
+
+/// Makes a client for an address. An answer with a status of failure is an answer.
+fn agent(url: &str, trust: &Trust) -> Result<Agent, String> {
+    let mut tls = TlsConfig::builder()
+        .provider(TlsProvider::Rustls)
+        .unversioned_rustls_crypto_provider(corpus_tls::provider())
+        .disable_verification(matches!(trust, Trust::Anything));
+    if url.starts_with("https://") {
+        let found = match trust {
+            Trust::Anything => vec![],
+            Trust::Authorities(file) => {
+                corpus_tls::authorities(file.as_deref().map(Path::new)).map_err(|error| format!("TLS: {error}"))?
+            }
+            Trust::Text(text) => corpus_tls::authorities_in(text).map_err(|error| format!("TLS: {error}"))?,
+        };
+        let found = found.into_iter().map(|cert| Certificate::from_der(&cert).to_owned());
+        tls = tls.root_certs(RootCerts::from(found));
+    }
+    let config = Agent::config_builder().tls_config(tls.build()).http_status_as_error(false);
+    Ok(config.user_agent(concat!("corpus/", env!("CARGO_PKG_VERSION"))).build().into())
 }
 
 /// Python's `urllib.parse.quote`.

@@ -2,7 +2,7 @@
 
 use crate::client::{Bind, Directory, Found, LdapError, Scope, Settings};
 use crate::people::{People, in_dn, in_filter};
-use corpus_core::{Diagnostic, Map, Node, Pos, Value, python, suggest};
+use corpus_core::{Diagnostic, Map, Node, Pos, Value, python, secret, suggest};
 use corpus_pillar::arguments::{Arguments, Entry, need};
 use corpus_pillar::{Ask, Given, Piece, PillarSource, Place, Sees};
 use corpus_render::{Engine, FileRoots, RenderCx};
@@ -235,6 +235,7 @@ fn settings<'a>(get: &dyn Fn(&str) -> Option<&'a Value>, left: Duration) -> Resu
     let server = word("server").unwrap_or_else(|| "localhost".into());
     let port = word("port").unwrap_or_else(|| "389".into());
     let uri = word("uri").unwrap_or_else(|| format!("ldap://{server}:{port}"));
+    secret::keep(word("bindpw"));
     let bind = match (word("sasl"), word("binddn"), word("bindpw")) {
         (Some(kind), ..) if kind.eq_ignore_ascii_case("external") => Bind::External,
         (Some(kind), ..) => {

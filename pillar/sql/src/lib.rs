@@ -1,9 +1,12 @@
 //! Databases as pillar sources: Salt's `postgres` and `sqlite3`, with the queries of its `sql_base`. The minion's id is a
-//! bound parameter, never a part of the query's text.
+//! bound parameter, never a part of the query's text. And SQLite as a key store.
 
+mod keys;
 mod postgres;
 mod shape;
 mod sqlite;
+
+pub use keys::KeyTable;
 
 use corpus_core::{Diagnostic, Map, Node, Pos, Value, python};
 use corpus_pillar::arguments::{Arguments, Entry};

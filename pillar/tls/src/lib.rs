@@ -71,6 +71,12 @@ pub fn authorities(file: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, 
     Err(TlsError::NoAuthorities(name))
 }
 
+/// Reads the authorities of a text in PEM.
+pub fn authorities_in(pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let found: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes()).flatten().collect();
+    if found.is_empty() { Err(TlsError::NoAuthorities("the text in the configuration".into())) } else { Ok(found) }
+}
+
 /// Makes a client's configuration.
 pub fn client(options: &Options) -> Result<ClientConfig, TlsError> {
     let provider = provider();

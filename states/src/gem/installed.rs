@@ -72,9 +72,10 @@ impl State for Installed {
         }
         command.argv.extend(self.pre_releases.then(|| "--pre".to_owned()));
         match &self.proxy {
-            // Others cannot read the environment.
+            // Arguments and environment can be read by others.
             Some(url) if url.contains('@') => {
-                command.env.extend(["http_proxy", "https_proxy"].map(|name| (name.to_owned(), url.clone())));
+                let file = command.hand_over(format!(":http_proxy: '{}'\n", url.replace('\'', "''")));
+                command.argv.extend(["--config-file".to_owned(), file]);
                 command.secret = true;
             }
             Some(url) => command.argv.extend(["--http-proxy".to_owned(), url.clone()]),

@@ -69,9 +69,10 @@ impl State for Installed {
         let mut command = base;
         command.argv.splice(1..1, ["install".to_owned()]);
         match &self.registry {
-            // Others cannot read the environment.
+            // Arguments and environment can be read by others.
             Some(url) if url.contains('@') => {
-                command.env.push(("npm_config_registry".into(), url.clone()));
+                let file = command.hand_over(format!("registry={url}\n"));
+                command.env.push(("npm_config_userconfig".into(), file));
                 command.secret = true;
             }
             Some(url) => command.argv.push(format!("--registry={url}")),

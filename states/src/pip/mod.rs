@@ -117,12 +117,17 @@ pub fn option(command: &mut Command, name: &str, value: Option<&Value>) {
     }
 }
 
-/// Adds an address: with a password in it by way of the environment, where others cannot read it.
+/// Adds an address: with a password in it by a configuration file without a name, which nobody else can read.
 pub fn address(command: &mut Command, name: &str, value: Option<&str>) {
     match value {
         Some(url) if url.contains('@') => {
-            let variable = format!("PIP_{}", name.trim_start_matches('-').replace('-', "_").to_uppercase());
-            command.env.push((variable, url.to_owned()));
+            let line = format!("{} = {}\n", name.trim_start_matches('-'), url.replace('%', "%%"));
+            if let Some(file) = command.handed.first_mut() {
+                file.extend(line.into_bytes());
+                return;
+            }
+            let file = command.hand_over(format!("[global]\n{line}"));
+            command.env.push(("PIP_CONFIG_FILE".into(), file));
             command.secret = true;
         }
         Some(url) => command.argv.extend([name.to_owned(), url.to_owned()]),

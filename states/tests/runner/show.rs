@@ -181,6 +181,9 @@ fn exec(command: &Command) -> String {
             .filter(|_| !command.secret)
             .map(|i| String::from_utf8_lossy(i).trim_end().replace('\n', "\n      ")),
     );
+    for file in &command.handed {
+        note("handed", Some(format!("{:?}", String::from_utf8_lossy(file))));
+    }
     for (name, value) in &command.env {
         note("env", Some(format!("{name}={value}")));
     }

@@ -94,6 +94,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("similar", "corpus-exec"),
     ("git2", "corpus-git"),
     ("rusqlite", "corpus-pillar-sql"),
+    ("rmp-serde", "corpus-pillar-sql"),
     ("postgres", "corpus-pillar-sql"),
     ("ldap3", "corpus-ldap"),
     ("rustls", "corpus-tls"),

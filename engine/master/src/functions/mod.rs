@@ -5,10 +5,12 @@ mod cp;
 mod graph;
 mod pillar;
 pub mod runner;
+mod sdb;
 mod slsutil;
 pub mod state;
 mod sys;
 mod tree;
+mod vault;
 
 use crate::caller::not_found;
 use crate::diagnose::{Failure, Kind, Outcome};
@@ -30,7 +32,8 @@ pub struct MasterDef {
 }
 
 /// The master's own functions.
-pub const TABLES: &[&[MasterDef]] = &[cp::FNS, graph::FNS, pillar::FNS, slsutil::FNS, state::FNS, sys::FNS, tree::FNS];
+pub const TABLES: &[&[MasterDef]] =
+    &[cp::FNS, graph::FNS, pillar::FNS, sdb::FNS, slsutil::FNS, state::FNS, sys::FNS, tree::FNS, vault::FNS];
 
 /// Walks the master's own functions.
 pub fn all() -> impl Iterator<Item = &'static MasterDef> {
@@ -48,9 +51,10 @@ pub fn answer(session: &Arc<Session>, call: &Call, events: &(dyn Fn(Event) + Syn
         call_data(session, call).and_then(|data| (def.run)(call, session, &data).map_err(|e| function(&e)))
     } else {
         match session.corpus.registry.function(&call.fun).map(|def| def.run) {
-            Some(ExecFn::Data(run)) => {
-                call_data(session, call).and_then(|data| run(call, &data).map_err(|e| function(&e)))
-            }
+            Some(ExecFn::Data(run)) => call_data(session, call).and_then(|data| {
+                let answer = run(call, &data);
+                crate::sdb::settled(answer, call, session, &data).map_err(|e| function(&e))
+            }),
             // Most questions to a machine need neither grains nor pillar: `test.ping` costs one round trip.
             Some(_) => match session.minion.answer(&typed(call)) {
                 Ok(Ok(answered)) => {

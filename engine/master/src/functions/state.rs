@@ -10,7 +10,8 @@ use corpus_compile::top::{Merging, TopMatches, TopOptions};
 use corpus_compile::{CompileOptions, Compiled, SlsLoader};
 use corpus_core::target::{Target, TargetKind};
 use corpus_core::{
-    Call, Data, Diagnostic, Event, ExecError, LowChunk, LowState, Map, RunOptions, RunReport, Value, python, suggest,
+    Call, Data, Diagnostic, Event, ExecError, LowChunk, LowState, Map, RunOptions, RunReport, Value, python, secret,
+    suggest,
 };
 use corpus_render::FileRoots;
 use corpus_wire::RunRequest;
@@ -241,6 +242,18 @@ fn is_test(session: &Session, call: &Call) -> bool {
     call.fun == "state.test" || call.kwargs.get("test").map_or(session.corpus.config.flag("test"), Value::truthy)
 }
 
+/// Adds the secrets that states and files have from elsewhere than the pillar: the minion has to hide them as well.
+fn with_secrets(data: Arc<Data>, low: &LowState, source: &RunSource<'_>) -> Arc<Data> {
+    if secret::none() {
+        return data;
+    }
+    let args = low.chunks.iter().flat_map(|chunk| [chunk.name.clone(), Value::map(chunk.args.clone())]);
+    let mut secrets = [secret::within(&args.collect::<Vec<_>>()), source.secrets(), data.secrets.clone()].concat();
+    secrets.sort();
+    secrets.dedup();
+    if secrets.len() == data.secrets.len() { data } else { Arc::new(Data { secrets, ..(*data).clone() }) }
+}
+
 /// Has the minion walk chunks that are in order.
 pub(super) fn walk(
     session: &Arc<Session>,
@@ -264,6 +277,7 @@ pub(super) fn walk(
         corpus_minion::foresee(&session.corpus.registry, low, &data, &early);
     }
     let known = early.known.into_inner().unwrap_or_default();
+    let data = with_secrets(data, low, &source);
     let who = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "root".into());
     let queue = call.kwargs.get("queue").is_some_and(Value::truthy);
     let request = RunRequest { low: low.clone(), options, known, who, queue };

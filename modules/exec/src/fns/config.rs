@@ -99,9 +99,6 @@ fn get(call: &Call, data: &Data) -> Result<Value, ExecError> {
         }
     };
     match found {
-        Some(Value::Str(text)) if text.starts_with("sdb://") => {
-            Err(ExecError::failed(format!("config.get: `{text}` needs sdb, which is not built yet")))
-        }
         Some(found) => Ok(found),
         None => Ok(call.arg(1, "default").cloned().unwrap_or_else(|| "".into())),
     }

@@ -85,9 +85,20 @@ impl Server {
     pub fn command(&self, sql: &str) -> Command {
         let mut command = Command::new([self.program]);
         let given = &self.given;
+        // A file of options has to come first; the password is in one of its own, over those that are read anyway.
+        match (&given.pass, &given.default_file) {
+            (Some(pass), file) => {
+                let pass = pass.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+                let other = file.as_ref().map(|file| format!("!include {file}\n")).unwrap_or_default();
+                let handed = command.hand_over(format!("{other}[client]\npassword=\"{pass}\"\n"));
+                let flag = if file.is_some() { "--defaults-file" } else { "--defaults-extra-file" };
+                command.argv.push(format!("{flag}={handed}"));
+                command.secret = true;
+            }
+            (None, Some(file)) => command.argv.push(format!("--defaults-file={file}")),
+            (None, None) => {}
+        }
         for (flag, value) in [
-            // This one has to be the first.
-            ("--defaults-file", &given.default_file),
             ("--host", &given.host),
             ("--user", &given.user),
             ("--port", &given.port),
@@ -100,12 +111,7 @@ impl Server {
             }
         }
         command.argv.push("--batch".into());
-        command = command.stdin(format!("{sql};\n"));
-        if let Some(pass) = &given.pass {
-            command = command.env("MYSQL_PWD", pass);
-            command.secret = true;
-        }
-        command
+        command.stdin(format!("{sql};\n"))
     }
 
     /// Names a fact about this server.

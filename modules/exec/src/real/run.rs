@@ -2,17 +2,18 @@
 //! messages, bounded time and bounded output, as whoever is asked for.
 
 use super::Real;
-use corpus_core::host::{Command, HostError, HostErrorKind, HostResult, Look, Output, User};
+use corpus_core::host::{Command, HostError, HostErrorKind, HostResult, Look, Output, User, handed};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What is searched beside `PATH`: a login over SSH often has no `sbin`.
@@ -82,8 +83,9 @@ pub fn run(host: &Real, command: &Command) -> HostResult<Output> {
     let [program, args @ ..] = &command.argv[..] else {
         return Err(HostError::other("run", "there is no program to run"));
     };
-    let mut process = prepare(host, command, program)?;
-    process.args(args);
+    let handed = Handed::of(command).map_err(fail)?;
+    let mut process = prepare(host, command, program, &handed)?;
+    process.args(args.iter().map(|word| handed.named(word)));
     let timeout = command.timeout_s.filter(|s| *s > 0).map(Duration::from_secs);
     if command.background {
         process.stdin(null().map_err(fail)?).stdout(null().map_err(fail)?).stderr(null().map_err(fail)?);
@@ -125,7 +127,7 @@ fn null() -> io::Result<Stdio> {
 }
 
 /// Sets up everything but the streams.
-fn prepare(host: &Real, command: &Command, program: &str) -> HostResult<std::process::Command> {
+fn prepare(host: &Real, command: &Command, program: &str, handed: &Handed) -> HostResult<std::process::Command> {
     let user = match &command.runas {
         None => None,
         Some(name) => Some(host.user(name)?.ok_or_else(|| no_such("user", name))?),
@@ -164,7 +166,7 @@ fn prepare(host: &Real, command: &Command, program: &str) -> HostResult<std::pro
             }
         }
     }
-    process.envs(command.env.iter().map(|(name, value)| (name, value)));
+    process.envs(command.env.iter().map(|(name, value)| (name, handed.named(value))));
     if let Some(cwd) = &command.cwd {
         if !cwd.is_dir() {
             return Err(HostError {
@@ -176,8 +178,40 @@ fn prepare(host: &Real, command: &Command, program: &str) -> HostResult<std::pro
         process.current_dir(cwd);
     }
     let identity = identity(host, user.as_ref(), group)?;
-    isolate(&mut process, identity, command.umask);
+    handed.give(identity.as_ref()).map_err(|error| HostError::io(format!("run {program}"), &error))?;
+    isolate(&mut process, identity, command.umask, handed.0.clone());
     Ok(process)
+}
+
+/// The files without names that a program is handed.
+struct Handed(Vec<Arc<File>>);
+
+impl Handed {
+    /// Above what programs take for their own.
+    const FIRST: i32 = 64;
+
+    fn of(command: &Command) -> io::Result<Self> {
+        let file = |text: &Vec<u8>| -> io::Result<Arc<File>> {
+            let fd = rustix::fs::memfd_create("handed", rustix::fs::MemfdFlags::CLOEXEC)?;
+            let mut file = File::from(rustix::io::fcntl_dupfd_cloexec(fd, Self::FIRST)?);
+            file.write_all(text)?;
+            file.set_permissions(fs::Permissions::from_mode(0o600))?;
+            Ok(Arc::new(file))
+        };
+        command.handed.iter().map(file).collect::<io::Result<_>>().map(Self)
+    }
+
+    /// Makes them those of the program's user, who opens them anew.
+    fn give(&self, to: Option<&Identity>) -> io::Result<()> {
+        let Some(to) = to else { return Ok(()) };
+        self.0.iter().try_for_each(|file| Ok(rustix::fs::fchown(file, to.uid, Some(to.gid))?))
+    }
+
+    /// Puts the numbers of descriptors into a text.
+    fn named(&self, text: &str) -> String {
+        let files = self.0.iter().enumerate();
+        files.fold(text.to_owned(), |text, (i, file)| text.replace(&handed(i), &file.as_raw_fd().to_string()))
+    }
 }
 
 fn no_such(what: &str, name: &str) -> HostError {
@@ -222,13 +256,18 @@ fn identity(host: &Real, user: Option<&User>, group: Option<u32>) -> HostResult<
 }
 
 /// Sets what has to be set between fork and exec.
-fn isolate(process: &mut std::process::Command, identity: Option<Identity>, umask: Option<u32>) {
+fn isolate(
+    process: &mut std::process::Command,
+    identity: Option<Identity>,
+    umask: Option<u32>,
+    handed: Vec<Arc<File>>,
+) {
     // Without a terminal a process group of its own is enough to be killed as a whole, and costs no hook.
     // With one, a program that asks it for a password would be stopped for ever.
     let session = has_terminal();
     if !session {
         process.process_group(0);
-        if identity.is_none() && umask.is_none() {
+        if identity.is_none() && umask.is_none() && handed.is_empty() {
             return;
         }
     }
@@ -236,6 +275,13 @@ fn isolate(process: &mut std::process::Command, identity: Option<Identity>, umas
         use rustix::thread::{set_thread_gid, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
         if session {
             rustix::process::setsid()?;
+        }
+        for file in &handed {
+            rustix::io::fcntl_setfd(file, rustix::io::FdFlags::empty())?;
+        }
+        if !handed.is_empty() {
+            let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+            rustix::process::setrlimit(rustix::process::Resource::Core, none)?;
         }
         if let Some(mask) = umask {
             rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask & 0o777));

@@ -1,5 +1,5 @@
 //! Keys and certificates through `openssl`. It writes to its standard output only: what a file gets is an effect of
-//! the caller's. Passphrases go into its environment.
+//! the caller's. Passphrases are handed over in files without names.
 
 use crate::ask;
 use corpus_core::host::{Command, HostError, HostResult, Look};
@@ -26,17 +26,24 @@ pub fn new_key(algo: &str, size: Option<u32>, passphrase: Option<&str>) -> Resul
     }
     let mut command = Command::new(argv);
     if let Some(phrase) = passphrase {
-        command.argv.extend(["-aes-256-cbc", "-pass", "env:CORPUS_KEY"].map(str::to_owned));
-        command = command.env("CORPUS_KEY", phrase);
+        let pass = passphrase_file(&mut command, phrase);
+        command.argv.extend(["-aes-256-cbc".to_owned(), "-pass".to_owned(), pass]);
     }
     command.secret = true;
     Ok(command)
 }
 
+/// Hands a passphrase over; returns the word for `openssl` that says where it is.
+fn passphrase_file(command: &mut Command, phrase: &str) -> String {
+    format!("file:{}", command.hand_over(format!("{phrase}\n")))
+}
+
 /// Describes a private key of a file: its kind and size. `None`: no key, or not under this passphrase.
 pub fn describe_key(look: &dyn Look, path: &str, passphrase: Option<&str>) -> HostResult<Option<(String, u32)>> {
-    let words = ["openssl", "pkey", "-in", path, "-noout", "-text_pub", "-passin", "env:CORPUS_KEY"];
-    let mut command = Command::new(words).env("CORPUS_KEY", passphrase.unwrap_or_default());
+    let mut command = Command::new(["openssl", "pkey", "-in", path, "-noout", "-text_pub", "-passin"]);
+    // Without one, too: `openssl` would ask whoever sits there.
+    let pass = passphrase_file(&mut command, passphrase.unwrap_or_default());
+    command.argv.push(pass);
     command.secret = true;
     let output = look.query(&command)?;
     if !output.ok() {
@@ -104,28 +111,29 @@ impl Wanted {
             Some(path) => ask::text(look, path)?.is_some_and(|text| text.contains("PRIVATE KEY")),
             None => false,
         };
-        let mut argv: Vec<String> = vec!["openssl".into()];
+        let mut command = Command::new(["openssl"]);
+        let key_pass = passphrase_file(&mut command, self.key_passphrase.as_deref().unwrap_or_default());
+        let ca_pass = passphrase_file(&mut command, self.signing_passphrase.as_deref().unwrap_or_default());
+        let argv = &mut command.argv;
         let mut add = |words: &[&str]| argv.extend(words.iter().map(|word| (*word).to_owned()));
         let mut config = self.extensions.clone();
         match (key, &self.csr, &self.signing_cert) {
             (Some(path), _, Some(cert)) if private => {
-                add(&["req", "-x509", "-new", "-key", path, "-passin", "env:CORPUS_KEY"]);
+                add(&["req", "-x509", "-new", "-key", path, "-passin", &key_pass]);
                 add(&["-CA", cert, "-CAkey", &self.signing_key, "-config", "/dev/stdin", "-extensions", "e"]);
                 config = format!("[req]\ndistinguished_name=d\n[d]\n[e]\n{config}");
             }
             (_, Some(csr), _) => add(&["x509", "-req", "-in", csr, "-extfile", "/dev/stdin"]),
             (Some(path), None, Some(_)) => add(&["x509", "-new", "-force_pubkey", path, "-extfile", "/dev/stdin"]),
             // Signed by itself.
-            _ => {
-                add(&["x509", "-new", "-key", &self.signing_key, "-passin", "env:CORPUS_CA", "-extfile", "/dev/stdin"])
-            }
+            _ => add(&["x509", "-new", "-key", &self.signing_key, "-passin", &ca_pass, "-extfile", "/dev/stdin"]),
         }
         let by_req = private && self.signing_cert.is_some() && self.csr.is_none();
         match &self.signing_cert {
             Some(cert) if !by_req => {
-                add(&["-CA", cert, "-CAkey", &self.signing_key, "-passin", "env:CORPUS_CA"]);
+                add(&["-CA", cert, "-CAkey", &self.signing_key, "-passin", &ca_pass]);
             }
-            None if self.csr.is_some() => add(&["-key", &self.signing_key, "-passin", "env:CORPUS_CA"]),
+            None if self.csr.is_some() => add(&["-key", &self.signing_key, "-passin", &ca_pass]),
             _ => {}
         }
         let days = self.days.to_string();
@@ -133,10 +141,7 @@ impl Wanted {
         if self.csr.is_none() || self.subject != "/" {
             add(&["-subj", &self.subject]);
         }
-        let mut command = Command::new(argv).stdin(config);
-        for (name, phrase) in [("CORPUS_KEY", &self.key_passphrase), ("CORPUS_CA", &self.signing_passphrase)] {
-            command = command.env(name, phrase.as_deref().unwrap_or_default());
-        }
+        let mut command = command.stdin(config);
         command.secret = self.key_passphrase.is_some() || self.signing_passphrase.is_some();
         Ok(command)
     }

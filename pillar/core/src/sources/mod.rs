@@ -51,7 +51,7 @@ pub fn refusal(name: &str, known: &[&str]) -> Diagnostic {
         "mysql" | "sqlcipher" | "mongo" | "redis" | "rethinkdb" | "etcd" | "consul" | "couchdb" => {
             "there are `postgres` and `sqlite3`; another database can be asked with `cmd_json`"
         }
-        "vault" | "nacl" | "gpg" => "secrets are decrypted by `#!yaml|gpg` in the SLS that hold them",
+        "nacl" | "gpg" => "secrets are decrypted by `#!yaml|gpg` in the SLS that hold them",
         _ => "",
     };
     if !hint.is_empty() {
