@@ -10,6 +10,7 @@ mod fire;
 mod fleet;
 
 mod lint;
+mod lxc;
 mod mistakes;
 mod pillar;
 mod pillar_git;

@@ -3,11 +3,13 @@
 
 pub mod ask;
 pub mod cron;
+pub mod docker;
 pub mod file;
 pub mod grains;
 pub mod hosts;
 pub mod ini;
 pub mod iptables;
+pub mod lxc;
 pub mod mysql;
 pub mod pkg;
 pub mod postgres;

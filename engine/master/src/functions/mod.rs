@@ -56,14 +56,14 @@ pub fn answer(session: &Arc<Session>, call: &Call, events: &(dyn Fn(Event) + Syn
                 crate::sdb::settled(answer, call, session, &data).map_err(|e| function(&e))
             }),
             // Most questions to a machine need neither grains nor pillar: `test.ping` costs one round trip.
-            Some(_) => match session.minion.answer(&typed(call)) {
+            Some(_) => configure(session, call).and_then(|()| match session.minion.answer(&typed(call)) {
                 Ok(Ok(answered)) => {
                     session.retcode.store(answered.retcode, Ordering::Relaxed);
                     Ok(answered.value)
                 }
                 Ok(Err(error)) => Err(function(&error)),
                 Err(error) => Err(lost(&error)),
-            },
+            }),
             None if session.corpus.has_module(&call.fun) => call_data(session, call).and_then(|data| {
                 let answered = session.call_module(call, &data);
                 answered.map_err(|error| function(&error)).map(|answered| {
@@ -84,6 +84,17 @@ fn typed(call: &Call) -> Call {
         call.kwargs.insert("python_shell", true);
     }
     call
+}
+
+/// Gives the minion its data for a module that is configured (`docker.url`, `lxc.root_path`).
+fn configure(session: &Arc<Session>, call: &Call) -> Result<(), Failure> {
+    let module = call.fun.split('.').next().unwrap_or_default();
+    let of =
+        |key: &Value| key.as_str().and_then(|key| key.strip_prefix(module)).is_some_and(|rest| rest.starts_with('.'));
+    if !session.opts().keys().any(of) {
+        return Ok(());
+    }
+    session.tell(&call_data(session, call)?).map_err(|error| lost(&error))
 }
 
 fn function(error: &ExecError) -> Failure {
