@@ -20,6 +20,14 @@ command -v mkfs.btrfs >/dev/null || need+=(btrfs-progs)
 command -v nft >/dev/null || need+=(nftables)
 command -v openssl >/dev/null || need+=(openssl)
 command -v age >/dev/null || need+=(age)
+[ -x /usr/sbin/named ] || need+=(bind9)
+command -v nsupdate >/dev/null || need+=(bind9-dnsutils)
+[ -x /usr/sbin/pdns_server ] || need+=(pdns-server)
+[ -e /usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql ] || need+=(pdns-backend-sqlite3)
+[ -x /usr/sbin/haproxy ] || need+=(haproxy)
+command -v nft >/dev/null || need+=(nftables)
+command -v curl >/dev/null || need+=(curl)
+command -v sqlite3 >/dev/null || need+=(sqlite3)
 [ ${#need[@]} = 0 ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "prepare: installing ${need[*]}"

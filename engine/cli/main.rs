@@ -153,7 +153,7 @@ fn work(args: &Args) -> Result<u8, Failure> {
     // `corpus pillar.explain KEY MINION`, as a runner has it.
     if call.fun == "pillar.explain" && target.is_none() && call.args.len() == 2 {
         let minion = call.args.pop().map(|minion| corpus_core::python::str(&minion));
-        if corpus.config.roster_file.exists() && !args.local {
+        if corpus.has_roster() && !args.local {
             target = minion;
         } else {
             overrides.id = minion;
@@ -161,8 +161,7 @@ fn work(args: &Args) -> Result<u8, Failure> {
         }
     }
     // Documentation and runs without a roster concern this machine.
-    let here =
-        args.local || (target.is_none() && (call.fun.starts_with("sys.") || !corpus.config.roster_file.exists()));
+    let here = args.local || (target.is_none() && (call.fun.starts_with("sys.") || !corpus.has_roster()));
     if here && !args.local {
         overrides.local = true;
         corpus = start(&overrides)?;
@@ -195,7 +194,7 @@ fn stop_on_signals(corpus: &Corpus) -> Result<(), Failure> {
 }
 
 fn start(overrides: &Overrides) -> Result<Arc<Corpus>, Failure> {
-    start_with(overrides, corpus_project::extras)
+    start_with(overrides, |config| corpus_project::extras(config).and(corpus_clouds::extras(config)))
 }
 
 /// Starts with the trees of the configuration alone.

@@ -3,6 +3,8 @@
 
 mod access;
 mod canary;
+mod cloud_front;
+mod clouds;
 mod console;
 mod distances;
 mod documents;

@@ -14,7 +14,7 @@ use corpus_render::RenderCx;
 use corpus_ssh::{Host, MinionBinary, Roster, Ssh, SshError, SshOptions};
 use corpus_wire::{Minion, Remote, RemoteOptions};
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -65,8 +65,18 @@ pub enum Progress<'a> {
 impl Corpus {
     /// Reads the roster; mistakes stop the call, as a host left out by mistake would be missed by nobody.
     pub fn roster(&self) -> Result<Roster, Vec<Diagnostic>> {
-        let name = self.config.roster_file.display().to_string();
-        let text = std::fs::read_to_string(&self.config.roster_file)
+        let more: Vec<&PathBuf> = self.extras.rosters.iter().filter(|path| path.exists()).collect();
+        let own = &self.config.roster_file;
+        let mut roster = if own.exists() || more.is_empty() { self.read_roster(own)? } else { Roster::default() };
+        for path in more {
+            roster.join(self.read_roster(path)?);
+        }
+        Ok(roster)
+    }
+
+    fn read_roster(&self, path: &Path) -> Result<Roster, Vec<Diagnostic>> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
             .map_err(|error| vec![Diagnostic::error(format!("cannot read the roster {name}: {error}"))])?;
         // Salt renders the roster with Jinja, too: without a minion there are only the master's settings.
         let opts = Value::map(self.config.opts.clone());

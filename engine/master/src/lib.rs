@@ -28,6 +28,7 @@ pub use corpus_exec::real::Real as Machine;
 pub use diagnose::{Failure, HostReturn, Kind, Outcome};
 pub use fleet::{Progress, Selector};
 pub use functions::MasterDef;
+pub use functions::runner::RunnerDef;
 pub use session::{PillarFailure, Session};
 
 use corpus_core::{Diagnostic, ExecDef, Registry};
@@ -48,11 +49,27 @@ pub fn no_core_dumps() {
 #[derive(Clone, Default)]
 pub struct Extras {
     /// Functions that the master answers.
-    pub functions: &'static [&'static [MasterDef]],
+    pub functions: Vec<&'static [MasterDef]>,
+    /// Runners.
+    pub runners: Vec<&'static [RunnerDef]>,
     /// Functions of this machine, which states may call, too.
-    pub exec: &'static [ExecDef],
+    pub exec: Vec<ExecDef>,
     /// State trees that come with the program, below those of the configuration.
     pub roots: Vec<PathBuf>,
+    /// Rosters below the configuration's, read whenever that is.
+    pub rosters: Vec<PathBuf>,
+}
+
+impl Extras {
+    /// Adds what another brings.
+    pub fn and(mut self, other: Self) -> Self {
+        self.functions.extend(other.functions);
+        self.runners.extend(other.runners);
+        self.exec.extend(other.exec);
+        self.roots.extend(other.roots);
+        self.rosters.extend(other.rosters);
+        self
+    }
 }
 
 /// One process of corpus: what it was configured with, and what its sessions share.
@@ -98,7 +115,7 @@ impl Corpus {
         let modules = modules::find(engine.roots());
         Ok(Arc::new(Self {
             modules,
-            registry: corpus_minion::registry().exec(extras.exec),
+            registry: corpus_minion::registry().exec(&extras.exec),
             functions: functions::TABLES.iter().chain(extras.functions.iter()).copied().collect(),
             engine,
             pillar_engine,
@@ -128,6 +145,16 @@ impl Corpus {
     /// Returns the state trees that come with the program.
     pub fn own_roots(&self) -> &[PathBuf] {
         &self.extras.roots
+    }
+
+    /// Walks the runners: the master's own, and those of what lives above it.
+    pub fn runners(&self) -> impl Iterator<Item = &'static RunnerDef> {
+        functions::runner::RUNNERS.iter().chain(self.extras.runners.iter().copied().flatten())
+    }
+
+    /// Tells whether there is a roster.
+    pub fn has_roster(&self) -> bool {
+        self.config.roster_file.exists() || self.extras.rosters.iter().any(|path| path.exists())
     }
 
     /// Tells whether the call is to end early.
@@ -167,7 +194,7 @@ impl Corpus {
     pub fn function_names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.registry.all_exec().map(|def| def.name.to_owned()).collect();
         names.extend(self.master_functions().map(|def| def.name.to_owned()));
-        names.extend(functions::runner::RUNNERS.iter().map(|def| def.name.to_owned()));
+        names.extend(self.runners().map(|def| def.name.to_owned()));
         names.sort();
         names.dedup();
         names

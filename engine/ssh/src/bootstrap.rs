@@ -144,7 +144,10 @@ fn command(host: &Host, dir: &str, binaries: &[MinionBinary], prompt: Option<&st
     let arches: Vec<String> =
         binaries.iter().map(|b| format!("{}={}:{}", b.arch, corpus_core::digest::hex(&b.sha256), b.size)).collect();
     let umask = format!("{:04o}", host.umask.unwrap_or(0o022));
-    let shell = ["/bin/sh", "-c", SCRIPT, "corpus", dir, &arches.join(" "), &umask].map(quote).join(" ");
+    let arches = arches.join(" ");
+    let shell = ["/bin/sh", "-c", SCRIPT, "corpus", dir, &arches, &umask];
+    let words = host.wrap.iter().map(String::as_str).chain(shell);
+    let shell = words.map(quote).collect::<Vec<_>>().join(" ");
     Ok(match (host.sudo, &host.sudo_user) {
         (false, _) => format!("exec {shell}"),
         (true, user) => {

@@ -31,6 +31,10 @@ pub struct Host {
     pub identities_only: bool,
     /// `ssh_options`: `("UserKnownHostsFile", "…")` and others of the client's configuration.
     pub ssh_options: Vec<(String, String)>,
+    /// The machine of the roster that it is reached through, as a guest of it.
+    pub through: Option<String>,
+    /// The program there that takes a command inside: `docker exec -i web`.
+    pub wrap: Vec<String>,
 }
 
 impl std::fmt::Debug for Host {
@@ -69,6 +73,8 @@ const KNOWN: &[&str] = &[
     "ssh_options",
     "identities_only",
     "ssh_identities_only",
+    "through",
+    "wrap",
 ];
 
 /// Salt's keys that have nothing to act on here: no terminal is needed, no Python is sent.
@@ -101,6 +107,25 @@ impl Roster {
             ),
         }
         (roster, notes)
+    }
+
+    /// Adds the machines of another roster; those of this one come first. Then guests that are reached through a machine
+    /// take its way.
+    pub fn join(&mut self, other: Self) {
+        for host in other.hosts {
+            if self.get(&host.id).is_none() {
+                self.hosts.push(host);
+            }
+        }
+        let known = self.hosts.clone();
+        for host in self.hosts.iter_mut() {
+            let Some(node) = host.through.as_ref().and_then(|id| known.iter().find(|node| node.id == *id)) else {
+                continue;
+            };
+            let (id, through, wrap) = (host.id.clone(), host.through.clone(), host.wrap.clone());
+            let (minion_opts, grains) = (host.minion_opts.clone(), host.grains.clone());
+            *host = Host { id, through, wrap, minion_opts, grains, thin_dir: None, ..node.clone() };
+        }
     }
 
     /// Finds a machine by its id.
@@ -167,6 +192,14 @@ impl Reader<'_> {
                 .iter()
                 .any(|key| all.get(key).is_some_and(Value::truthy)),
             ssh_options: self.options(&all),
+            through: self.text(&all, "through"),
+            wrap: all
+                .get("wrap")
+                .and_then(Value::as_list)
+                .unwrap_or_default()
+                .iter()
+                .map(corpus_core::python::str)
+                .collect(),
         })
     }
 

@@ -72,5 +72,5 @@ pub fn extras(config: &Config) -> Extras {
             vec![]
         }
     };
-    Extras { functions: FUNCTIONS, exec: EXEC, roots }
+    Extras { functions: FUNCTIONS.to_vec(), exec: EXEC.to_vec(), roots, ..Extras::default() }
 }

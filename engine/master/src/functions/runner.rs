@@ -10,14 +10,14 @@ use corpus_minion::{Local, LocalOptions};
 use std::sync::Arc;
 
 /// How a runner answers.
-type Run = fn(&Arc<Corpus>, &Call, &(dyn Fn(Progress<'_>) + Sync)) -> Result<HostReturn, Failure>;
+pub type Run = fn(&Arc<Corpus>, &Call, &(dyn Fn(Progress<'_>) + Sync)) -> Result<HostReturn, Failure>;
 
 /// A runner.
 pub struct RunnerDef {
     pub name: &'static str,
     pub args: &'static str,
     pub doc: &'static str,
-    run: Run,
+    pub run: Run,
 }
 
 const ORCHESTRATE: &str =
@@ -50,7 +50,7 @@ pub const RUNNERS: &[RunnerDef] = &[
 impl Corpus {
     /// Tells whether a function is the master's own.
     pub fn is_runner(&self, fun: &str) -> bool {
-        RUNNERS.iter().any(|def| def.name == fun)
+        self.runners().any(|def| def.name == fun)
     }
 
     /// Calls a runner.
@@ -59,7 +59,7 @@ impl Corpus {
         call: &Call,
         progress: &(dyn Fn(Progress<'_>) + Sync),
     ) -> Result<HostReturn, Failure> {
-        let Some(def) = RUNNERS.iter().find(|def| def.name == call.fun) else {
+        let Some(def) = self.runners().find(|def| def.name == call.fun) else {
             return Err(Failure::new(Kind::Function, format!("'{}' is not a runner", call.fun)));
         };
         (def.run)(self, call, progress)
@@ -70,7 +70,8 @@ impl Corpus {
         format!("{}_master", self.config.id)
     }
 
-    fn answered(&self, call: &Call, value: Value) -> HostReturn {
+    /// Makes a runner's answer of a value.
+    pub fn answered(&self, call: &Call, value: Value) -> HostReturn {
         HostReturn {
             id: self.master_id(),
             fun: call.fun.clone(),
@@ -169,7 +170,7 @@ fn cmd(corpus: &Arc<Corpus>, call: &Call) -> Result<Value, ExecError> {
         return Err(crate::caller::not_found(corpus, &wanted.fun));
     }
     // Salt: a masterless orchestration concerns this machine, whoever is meant.
-    let answers = if corpus.config.local || !corpus.config.roster_file.exists() {
+    let answers = if corpus.config.local || !corpus.has_roster() {
         corpus.local(&wanted, None, false, &|_| {}).map(|answer| vec![answer])
     } else {
         corpus.fleet(&selector, &wanted, &|_| {})
@@ -207,7 +208,7 @@ fn runner(corpus: &Arc<Corpus>, call: &Call) -> Result<Value, ExecError> {
     let kwargs = call.kwargs.get("kwarg").and_then(Value::as_map).cloned().unwrap_or_default();
     let wanted = Call { fun, args: vec![], kwargs };
     if !corpus.is_runner(&wanted.fun) {
-        let names: Vec<&str> = RUNNERS.iter().map(|def| def.name).collect();
+        let names: Vec<&str> = corpus.runners().map(|def| def.name).collect();
         return Err(ExecError::Failed(format!("'{}' is not a runner; there are {}", wanted.fun, names.join(", "))));
     }
     let answer = corpus.runner(&wanted, &|_| {}).map_err(|failure| ExecError::Failed(failure.to_string()))?;

@@ -68,7 +68,7 @@ fn exec_docs(session: &Arc<Session>) -> Result<Vec<(String, String, String)>, Ex
     let mut all: Vec<_> =
         corpus.registry.all_exec().map(|d| (d.name.to_owned(), d.args.to_owned(), d.doc.to_owned())).collect();
     all.extend(corpus.master_functions().map(|d| (d.name.to_owned(), d.args.to_owned(), d.doc.to_owned())));
-    all.extend(super::runner::RUNNERS.iter().map(|d| (d.name.to_owned(), d.args.to_owned(), d.doc.to_owned())));
+    all.extend(session.corpus.runners().map(|d| (d.name.to_owned(), d.args.to_owned(), d.doc.to_owned())));
     all.sort();
     all.dedup_by(|a, b| a.0 == b.0);
     let built_in = all.len();

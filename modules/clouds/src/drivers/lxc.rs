@@ -1,0 +1,308 @@
+//! LXC containers on a compute node. What is done there is done by the states `lxc.*` in the node's minion.
+
+use super::{pass, text};
+use crate::driver::{Asked, Capabilities, DriverError, Field, GuestDriver, GuestPlan, Kind, Reach, Step, Verb};
+use crate::hands::{Chunk, Hands, Place};
+use crate::spec::{Guest, GuestSpec, Isolation, Node, Status, shown};
+use corpus_core::{Call, Map, Value, python};
+
+/// The driver.
+pub struct Lxc;
+
+/// The original's network of containers.
+pub const NETWORK: &str = "10.5.0.0/16";
+/// The original's bridge.
+pub const BRIDGE: &str = "lxcbr1";
+
+const FIELDS: &[Field] = &[
+    Field { name: "base", kind: Kind::Any, doc: "The base system: a name, or a mapping that builds it." },
+    Field { name: "template", kind: Kind::Text, doc: "An LXC template that makes the root file system." },
+    Field { name: "template_options", kind: Kind::Map, doc: "Options of the template." },
+    Field { name: "snapshot_clone", kind: Kind::Flag, doc: "Clones share what is the same." },
+    Field { name: "backing", kind: Kind::Text, doc: "`overlayfs`, `btrfs` or `dir`." },
+    Field { name: "network", kind: Kind::Text, doc: "The node's network of guests, `10.5.0.0/16`." },
+    Field { name: "netmask", kind: Kind::Text, doc: "Accepted: the network says it." },
+    Field { name: "gateway", kind: Kind::Text, doc: "Its address on the bridge, `10.5.0.1`." },
+    Field { name: "bridge", kind: Kind::Text, doc: "The bridge, `lxcbr1`." },
+    Field { name: "ip", kind: Kind::Text, doc: "An address that is not the book's choice." },
+    Field { name: "mac", kind: Kind::Text, doc: "A MAC address that is not the book's choice." },
+    Field { name: "idmap", kind: Kind::Any, doc: "Unprivileged: true, or `700000:65536`." },
+    Field { name: "mounts", kind: Kind::List, doc: "Folders of the node inside: `source`, `target`, `readonly`." },
+    Field { name: "lxc_conf", kind: Kind::List, doc: "Further lines of its configuration." },
+    Field { name: "nameservers", kind: Kind::List, doc: "Name servers inside." },
+    Field { name: "hostname", kind: Kind::Text, doc: "Its host name; the id otherwise." },
+    Field { name: "path", kind: Kind::Text, doc: "The directory of containers on the node." },
+    Field { name: "bases", kind: Kind::Text, doc: "The directory of base systems on the node." },
+    Field { name: "packages", kind: Kind::Flag, doc: "Install what the node needs; true otherwise." },
+    Field { name: "reach", kind: Kind::Text, doc: "`port`: SSH through a port of the node; `hop`: lxc-attach there." },
+    Field { name: "user", kind: Kind::Text, doc: "Who logs in; root otherwise." },
+];
+
+impl GuestDriver for Lxc {
+    fn kind(&self) -> &'static str {
+        "lxc"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            isolation: Isolation::Container,
+            verbs: &[
+                "create", "start", "stop", "restart", "freeze", "destroy", "snapshot", "restore", "clone", "resize",
+                "exec",
+            ],
+            not: &[],
+            allocates: true,
+        }
+    }
+
+    fn schema(&self) -> &'static [Field] {
+        FIELDS
+    }
+
+    fn inspect(&self, node: &Node, known: &[String], hands: &dyn Hands) -> Result<Vec<Guest>, DriverError> {
+        let _ = known;
+        let mut call = Call::new("lxc.list", vec![]);
+        call.kwargs.insert("extra", true);
+        let listed = hands.call(&Place::Minion(node.id.clone()), &call)?;
+        let mut guests = vec![];
+        for (status, names) in listed.as_map().into_iter().flatten() {
+            for (id, info) in names.as_map().into_iter().flatten() {
+                guests.push(read(&node.id, &python::str(id), Status::of(&python::str(status)), info));
+            }
+        }
+        guests.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(guests)
+    }
+
+    fn plan(&self, verb: &Verb, asked: &Asked<'_>) -> Result<GuestPlan, DriverError> {
+        self.capabilities().allow(self.kind(), verb)?;
+        let at = Place::Minion(asked.node.id.clone());
+        let want = asked.want;
+        let run = |fun: &str, args: &[(&str, Value)]| {
+            let chunk = Chunk::new(format!("{fun} {}", want.id), fun, named(want, args));
+            Ok(GuestPlan { steps: vec![Step::Run { at: at.clone(), chunks: vec![chunk] }] })
+        };
+        // What has no state is a function that the walker's `module.run` calls.
+        let function = |fun: &str, args: &[(&str, Value)]| {
+            let mut all = named(want, args);
+            let arg: Vec<Value> = all.iter().map(|(key, value)| one(&python::str(key), value.clone())).collect();
+            all = [(fun, Value::list(arg))].into_iter().collect();
+            let chunk = Chunk::new(format!("{fun} {}", want.id), "module.run", all);
+            Ok(GuestPlan { steps: vec![Step::Run { at: at.clone(), chunks: vec![chunk] }] })
+        };
+        match verb {
+            Verb::Present => Ok(present(asked, at)),
+            Verb::Start => run("lxc.running", &[]),
+            Verb::Restart => run("lxc.running", &[("restart", true.into())]),
+            Verb::Stop { kill } => run("lxc.stopped", &[("kill", (*kill).into())]),
+            Verb::Freeze => run("lxc.frozen", &[]),
+            Verb::Destroy => run("lxc.absent", &[("stop", true.into())]),
+            Verb::Snapshot { name } => function("lxc.snapshot", &[("comment", name.as_str().into())]),
+            Verb::Restore { name } => function("lxc.restore", &[("snapshot", snapshot(asked, name)?.into())]),
+            Verb::Clone { .. } => Ok(present(asked, at)),
+            Verb::Resize { memory, cpu, disk } => {
+                let mut args = vec![];
+                args.extend(memory.map(|bytes| ("memory", shown(bytes).into())));
+                args.extend(cpu.map(|millis| ("cpus", Value::Float(f64::from(millis) / 1000.0))));
+                args.extend(disk.map(|bytes| ("disk", shown(bytes).into())));
+                run("lxc.present", &args)
+            }
+            Verb::Exec { argv } => Ok(GuestPlan {
+                steps: vec![Step::Ask {
+                    at,
+                    fun: "lxc.run_all".into(),
+                    args: vec![want.id.as_str().into(), argv.clone().into()],
+                    kwargs: path(want),
+                }],
+            }),
+        }
+    }
+
+    fn reach(&self, asked: &Asked<'_>) -> Reach {
+        let hop = || {
+            let mut argv = vec!["lxc-attach".to_owned()];
+            if let Some(path) = text(asked.want, "path") {
+                argv.extend(["-P".to_owned(), path]);
+            }
+            argv.extend(["-n", &asked.want.id, "--clear-env", "--"].map(str::to_owned));
+            Reach::Hop { node: asked.node.id.clone(), argv }
+        };
+        if text(asked.want, "reach").as_deref() == Some("hop") {
+            return hop();
+        }
+        match asked.given.ports.get("ssh") {
+            Some(given) => Reach::Port { host: asked.node.address.clone(), port: given.host },
+            None => hop(),
+        }
+    }
+
+    fn leave(&self, last: &GuestSpec) -> Vec<Chunk> {
+        let bridge = text(last, "bridge").unwrap_or_else(|| BRIDGE.into());
+        let args = [("name", bridge.as_str())].into_iter().collect();
+        vec![Chunk::new(format!("lxc: no bridge {bridge}"), "lxc.bridge_absent", args)]
+    }
+}
+
+fn one(key: &str, value: Value) -> Value {
+    Value::map([(key, value)].into_iter().collect())
+}
+
+fn path(want: &GuestSpec) -> Map {
+    let mut args = Map::new();
+    pass(want, &mut args, &[("path", "path")]);
+    args
+}
+
+fn named(want: &GuestSpec, args: &[(&str, Value)]) -> Map {
+    let mut all: Map = [("name", want.id.as_str())].into_iter().collect();
+    for (key, value) in args {
+        all.insert(*key, value.clone());
+    }
+    for (key, value) in path(want) {
+        all.0.insert(key, value);
+    }
+    all
+}
+
+/// LXC numbers snapshots; a name of ours is the comment that it was made with.
+fn snapshot(asked: &Asked<'_>, name: &str) -> Result<String, DriverError> {
+    let have = asked.have.map(|have| have.snapshots.clone()).unwrap_or_default();
+    let comments = asked.have.and_then(|have| have.details.get("snapshot_comments").and_then(Value::as_map).cloned());
+    let by_comment = comments.iter().flatten().find(|(_, comment)| python::str(comment) == name);
+    if let Some((number, _)) = by_comment {
+        return Ok(python::str(number));
+    }
+    if have.iter().any(|known| known == name) {
+        return Ok(name.to_owned());
+    }
+    let known = if have.is_empty() { "it has none".to_owned() } else { format!("there are: {}", have.join(", ")) };
+    Err(DriverError::Refused(format!("{} has no snapshot `{name}`; {known}", asked.want.id)))
+}
+
+/// The node's part first, then the guest.
+fn present(asked: &Asked<'_>, at: Place) -> GuestPlan {
+    let want = asked.want;
+    let mut chunks = vec![];
+    if want.options.get("packages").is_none_or(Value::truthy) {
+        let packages = vec!["lxc", "nftables", "mmdebstrap", "rsync", "uidmap"];
+        chunks.push(Chunk::new(
+            "lxc: packages of the node",
+            "pkg.installed",
+            [("pkgs", packages)].into_iter().collect(),
+        ));
+    }
+    let bridge = text(want, "bridge").unwrap_or_else(|| BRIDGE.into());
+    if let (Some(gateway), prefix) = (asked.given.gateway, asked.given.prefix) {
+        let mut args: Map = [("name", bridge.as_str())].into_iter().collect();
+        args.insert("address", format!("{gateway}/{prefix}"));
+        args.insert("nat", true);
+        chunks.push(Chunk::new(format!("lxc: bridge {bridge}"), "lxc.bridge_present", args));
+    }
+    let mut args = named(want, &[]);
+    pass(
+        want,
+        &mut args,
+        &[
+            ("base", "base"),
+            ("template", "template"),
+            ("template_options", "options"),
+            ("snapshot_clone", "snapshot"),
+            ("backing", "backing"),
+            ("idmap", "idmap"),
+            ("mounts", "mounts"),
+            ("lxc_conf", "lxc_conf"),
+            ("nameservers", "nameservers"),
+            ("hostname", "hostname"),
+            ("bases", "bases"),
+        ],
+    );
+    if let Some(origin) = &want.clone_from {
+        args.insert("clone_from", origin.as_str());
+    } else if let Some(image) = &want.image {
+        args.insert("image", image.as_str());
+    } else if !args.contains("base") && !args.contains("template") {
+        args.insert("base", "default");
+    }
+    if let (Some(ip), Some(gateway)) = (asked.given.ip, asked.given.gateway) {
+        args.insert("address", format!("{ip}/{}", asked.given.prefix));
+        args.insert("gateway", gateway.to_string());
+        args.insert("bridge", bridge.as_str());
+    }
+    args.insert("mac", asked.given.mac.clone());
+    if let Some(bytes) = want.memory {
+        args.insert("memory", shown(bytes));
+    }
+    if let Some(millis) = want.cpu {
+        args.insert("cpus", f64::from(millis) / 1000.0);
+    }
+    if let Some(bytes) = want.disk {
+        args.insert("disk", shown(bytes));
+    }
+    args.insert("autostart", want.autostart);
+    args.insert("owner", "corpus");
+    if !asked.keys.is_empty() {
+        args.insert("authorized_keys", asked.keys.to_vec());
+    }
+    if let Some(given) = asked.given.ports.get("ssh") {
+        args.insert("this_host", asked.node.address.as_str());
+        args.insert("this_port", given.host.to_string());
+    }
+    args.0.retain(|_, value| !value.is_null());
+    let running = want.status == Status::Running;
+    args.insert("running", if running { Value::Bool(true) } else { Value::Null });
+    let mut present = Chunk::new(format!("lxc: {}", want.id), "lxc.present", args);
+    for before in &chunks {
+        present = present.after(before);
+    }
+    chunks.push(present.clone());
+    if !running {
+        let fun = if want.status == Status::Frozen { "lxc.frozen" } else { "lxc.stopped" };
+        chunks.push(Chunk::new(format!("lxc: {} {}", want.id, want.status), fun, named(want, &[])).after(&present));
+    }
+    let mut steps = vec![Step::Run { at: at.clone(), chunks }];
+    if running && asked.given.ports.contains_key("ssh") && text(want, "reach").as_deref() != Some("hop") {
+        let key = vec!["cat", "/etc/ssh/ssh_host_ed25519_key.pub"];
+        let args = vec![want.id.as_str().into(), key.into()];
+        steps.push(Step::HostKey { at, fun: "lxc.run_stdout".into(), args, kwargs: path(want) });
+    }
+    GuestPlan { steps }
+}
+
+fn read(node: &str, id: &str, status: Status, info: &Value) -> Guest {
+    let bytes = |key: &str| info.get(key).and_then(Value::as_int).and_then(|bytes| u64::try_from(bytes).ok());
+    let said = |key: &str| info.get(key).filter(|value| !value.is_null()).map(python::str);
+    let cpus = match info.get("cpus") {
+        Some(Value::Float(cpus)) => Some(*cpus),
+        Some(Value::Int(cpus)) => Some(*cpus as f64),
+        _ => None,
+    };
+    let mut addresses: Vec<String> =
+        said("address").map(|ip| ip.split('/').next().unwrap_or(&ip).to_owned()).into_iter().collect();
+    for ip in info.get("ips").and_then(Value::as_list).unwrap_or_default() {
+        let ip = python::str(ip);
+        if !addresses.contains(&ip) {
+            addresses.push(ip);
+        }
+    }
+    let mut details = Map::new();
+    for key in ["backing", "bridge", "gateway", "idmap", "owner", "path", "snapshot_comments"] {
+        if let Some(value) = info.get(key).filter(|value| !value.is_null()) {
+            details.insert(key, value.clone());
+        }
+    }
+    Guest {
+        id: id.to_owned(),
+        driver: "lxc".into(),
+        node: node.to_owned(),
+        status,
+        image: said("base"),
+        memory: bytes("memory"),
+        cpu: cpus.map(|cpus| (cpus * 1000.0).round() as u32),
+        disk: bytes("disk"),
+        autostart: info.get("autostart").and_then(Value::as_bool),
+        addresses,
+        mac: said("mac"),
+        snapshots: info.get("snapshots").and_then(Value::as_list).unwrap_or_default().iter().map(python::str).collect(),
+        details,
+    }
+}

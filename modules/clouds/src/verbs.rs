@@ -1,0 +1,198 @@
+//! What is done with a machine that is there: start, stop, copy, and its end.
+
+use crate::cloud::{Cloud, CloudError, Told};
+use crate::differ;
+use crate::driver::{Asked, DriverError, Reach, Verb, leads_to};
+use crate::ledger::{Entry, Phase};
+use crate::spec::Guest;
+use crate::walk;
+use corpus_core::Value;
+
+impl Cloud<'_> {
+    /// Does a verb with a machine of the ledger.
+    pub fn verb(&self, id: &str, verb: &Verb) -> Told {
+        let told = Told { id: id.into(), ..Told::default() };
+        match verb {
+            Verb::Destroy => self.destroy(id, told),
+            Verb::Clone { to } => self.copy(id, to, told),
+            _ => self.act(id, verb, told),
+        }
+    }
+
+    fn entry(&self, id: &str) -> Result<Entry, CloudError> {
+        let records = self.records();
+        records.ledger.guests.get(id).cloned().ok_or_else(|| {
+            let known = records.ledger.guests.keys().map(String::as_str);
+            let hint = corpus_core::suggest::did_you_mean(id, known).map_or(String::new(), |hint| format!("; {hint}"));
+            CloudError::Unknown(format!("there is no machine `{id}` of ours{hint}; `corpus guest.list` lists them"))
+        })
+    }
+
+    fn found(&self, entry: &Entry) -> Result<Option<Guest>, DriverError> {
+        let driver = self.driver(&entry.spec.driver)?;
+        let node = self.node(&entry.spec.node);
+        Ok(self.inspect(driver, &node)?.into_iter().find(|guest| guest.id == entry.spec.id))
+    }
+
+    fn act(&self, id: &str, verb: &Verb, mut told: Told) -> Told {
+        let entry = match self.entry(id) {
+            Ok(entry) => entry,
+            Err(error) => return told.fail(error),
+        };
+        (told.driver, told.node) = (entry.spec.driver.clone(), entry.spec.node.clone());
+        let plan = (|| -> Result<_, DriverError> {
+            let driver = self.driver(&entry.spec.driver)?;
+            driver.capabilities().allow(driver.kind(), verb)?;
+            let Some(have) = self.found(&entry)? else {
+                let why = format!("{id} is not there; `corpus reconcile` brings back what is declared");
+                return Err(DriverError::Refused(why));
+            };
+            let node = self.node(&entry.spec.node);
+            let given = self.given(&node.id, id).unwrap_or_default();
+            let asked = Asked { node: &node, want: &entry.spec, have: Some(&have), given: &given, keys: &[] };
+            Ok((driver, driver.plan(verb, &asked)?, have))
+        })();
+        let (driver, plan, have) = match plan {
+            Ok(plan) => plan,
+            Err(error) => return told.fail(error),
+        };
+        told.steps.clone_from(&plan.steps);
+        if let Some(status) = leads_to(verb).filter(|status| *status == have.status && *verb != Verb::Restart) {
+            told.result = Some(true);
+            told.comment = format!("{id} is {status} already");
+            return self.hold(id, verb, told);
+        }
+        (self.settings.note)(id, verb.word());
+        let done = walk::perform(driver, &plan.steps, self.settings.hands, self.settings.test, true);
+        (told.changes, told.value) = (done.changes(), done.value.clone());
+        told.reports = done.reports;
+        if let Some(why) = done.failed {
+            return told.fail(why);
+        }
+        told.result = if self.settings.test { None } else { Some(true) };
+        let would = if self.settings.test { "would be done with" } else { "was done with" };
+        told.comment = format!("{} {would} {id}", verb.word());
+        self.hold(id, verb, told)
+    }
+
+    /// A guest that was stopped by hand through us stays stopped, until it is started or declared anew.
+    fn hold(&self, id: &str, verb: &Verb, told: Told) -> Told {
+        let Some(status) = leads_to(verb) else { return told };
+        let kept = self.keep(|records| {
+            if let Some(entry) = records.ledger.guests.get_mut(id) {
+                entry.held = (status != entry.spec.status).then_some(status);
+            }
+        });
+        match kept {
+            Ok(()) => told,
+            Err(error) => told.fail(error),
+        }
+    }
+
+    fn copy(&self, id: &str, to: &str, told: Told) -> Told {
+        let entry = match self.entry(id) {
+            Ok(entry) => entry,
+            Err(error) => return told.fail(error),
+        };
+        if let Err(why) = crate::spec::check_id(to) {
+            return told.fail(why);
+        }
+        if self.entry(to).is_ok() {
+            return told.fail(format!("{to} is there already"));
+        }
+        let verb = Verb::Clone { to: to.to_owned() };
+        let driver = match self.driver(&entry.spec.driver) {
+            Ok(driver) => driver,
+            Err(error) => return told.fail(error),
+        };
+        if let Err(error) = driver.capabilities().allow(driver.kind(), &verb) {
+            return told.fail(error);
+        }
+        let mut spec = entry.spec.clone();
+        spec.id = to.to_owned();
+        if driver.kind() == "lxc" {
+            spec.clone_from = Some(id.to_owned());
+        }
+        // What is one guest's own is not copied.
+        for key in ["ip", "mac", "hostname"] {
+            spec.options.remove(key);
+        }
+        for port in &mut spec.ports {
+            port.host = None;
+        }
+        self.present(&spec, None)
+    }
+
+    fn destroy(&self, id: &str, mut told: Told) -> Told {
+        let entry = match self.entry(id) {
+            Ok(entry) => entry,
+            Err(error) => return told.fail(error),
+        };
+        (told.driver, told.node) = (entry.spec.driver.clone(), entry.spec.node.clone());
+        let mark = self.keep(|records| {
+            if let Some(entry) = records.ledger.guests.get_mut(id) {
+                entry.phase = Phase::Destroying;
+            }
+        });
+        if let Err(error) = mark {
+            return told.fail(error);
+        }
+        let node = self.node(&entry.spec.node);
+        let plan = (|| -> Result<_, DriverError> {
+            let driver = self.driver(&entry.spec.driver)?;
+            let given = self.given(&node.id, id).unwrap_or_default();
+            let asked = Asked { node: &node, want: &entry.spec, have: None, given: &given, keys: &[] };
+            Ok((driver, driver.plan(&Verb::Destroy, &asked)?))
+        })();
+        let (driver, plan) = match plan {
+            Ok(plan) => plan,
+            Err(error) => return told.fail(error),
+        };
+        told.steps.clone_from(&plan.steps);
+        (self.settings.note)(id, "is destroyed");
+        let done = walk::perform(driver, &plan.steps, self.settings.hands, self.settings.test, true);
+        told.changes = done.changes();
+        told.reports = done.reports;
+        if let Some(why) = done.failed {
+            return told.fail(why);
+        }
+        // First the way to it, then the line: what is left by a kill in between is found again.
+        self.records().book.release(&node.id, id);
+        let last = !self.records().ledger.on(&node.id, driver.kind()).any(|other| other != id);
+        let leave = if last { driver.leave(&entry.spec) } else { vec![] };
+        if driver.capabilities().allocates {
+            match self.front(&node, leave) {
+                Ok(report) => {
+                    if let Some(why) = walk::failure(&report) {
+                        return told.fail(why);
+                    }
+                    told.reports.push((node.id.clone(), report));
+                }
+                Err(error) => return told.fail(error),
+            }
+        }
+        if let Err(error) = self.keep(|records| _ = records.ledger.guests.remove(id)) {
+            return told.fail(error);
+        }
+        let let_go = driver.kind() == "saltify";
+        told.result = if self.settings.test { None } else { Some(true) };
+        told.comment = match (self.settings.test, let_go) {
+            (true, true) => format!("{id} would be let go; it goes on running"),
+            (true, false) => format!("{id} would be destroyed"),
+            (false, true) => format!("{id} was let go; it goes on running"),
+            (false, false) => format!("{id} was destroyed"),
+        };
+        told.changes
+            .insert("status", Value::map([("old", entry.phase_word()), ("new", differ::ABSENT)].into_iter().collect()));
+        told
+    }
+}
+
+impl Entry {
+    fn phase_word(&self) -> &'static str {
+        match self.reach {
+            Reach::None(_) => "unreachable",
+            _ => self.held.unwrap_or(self.spec.status).word(),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Performs a plan: step after step through the hands, each record kept, and an end at the first failure.
+
+use crate::driver::{DriverError, GuestDriver, Step};
+use crate::hands::{Hands, HandsError};
+use corpus_core::{Call, Map, RunReport, Value, python};
+use std::time::Duration;
+
+/// How many seconds a machine that was just started may take to answer.
+pub const PATIENCE: u64 = 90;
+
+/// What came of a plan.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// The records of the states, run after run.
+    pub reports: Vec<(String, RunReport)>,
+    /// What a step that asks was answered.
+    pub value: Option<Value>,
+    pub host_keys: Vec<String>,
+    /// The base system was converged.
+    pub based: bool,
+    /// Why the plan ended early.
+    pub failed: Option<String>,
+    /// A dry run met something that cannot be told before it is done.
+    pub unknown: bool,
+}
+
+impl Done {
+    /// Returns the changes by state.
+    pub fn changes(&self) -> Map {
+        let mut all = Map::new();
+        for (_, report) in &self.reports {
+            for chunk in report.chunks.iter().filter(|chunk| chunk.changed()) {
+                all.insert(&*chunk.id, chunk.changes.clone());
+            }
+        }
+        all
+    }
+}
+
+/// Performs the steps. In a dry run, what needs a machine that is not there yet is left unknown.
+pub fn perform(driver: &dyn GuestDriver, steps: &[Step], hands: &dyn Hands, test: bool, exists: bool) -> Done {
+    let mut done = Done::default();
+    for step in steps {
+        match one(driver, step, hands, test, exists, &mut done) {
+            Ok(()) => {}
+            Err(why) => {
+                done.failed = Some(why);
+                break;
+            }
+        }
+    }
+    done
+}
+
+fn one(
+    driver: &dyn GuestDriver,
+    step: &Step,
+    hands: &dyn Hands,
+    test: bool,
+    exists: bool,
+    done: &mut Done,
+) -> Result<(), String> {
+    let told = |error: HandsError| error.to_string();
+    match step {
+        Step::Run { at, chunks } => {
+            let report = hands.run(at, chunks, test).map_err(told)?;
+            let failed = failure(&report);
+            done.reports.push((at.to_string(), report));
+            failed.map_or(Ok(()), Err)
+        }
+        // Before it is there nothing can be asked of it.
+        Step::Apply { .. } | Step::Answers { .. } | Step::HostKey { .. } if test && !exists => {
+            done.unknown = true;
+            Ok(())
+        }
+        Step::Apply { at, sls } => {
+            let report = hands.apply(at, sls, test).map_err(told)?;
+            let failed = failure(&report);
+            done.reports.push((at.to_string(), report));
+            done.based = failed.is_none() && !test;
+            failed.map_or(Ok(()), Err)
+        }
+        Step::Answers { id, patience } => hands.answers(id, Duration::from_secs(*patience)).map_err(told),
+        Step::HostKey { .. } if test => Ok(()),
+        Step::HostKey { at, fun, args, kwargs } => {
+            let call = Call { fun: fun.clone(), args: args.clone(), kwargs: kwargs.clone() };
+            let text = python::str(&hands.call(at, &call).map_err(told)?);
+            let keys: Vec<String> = text
+                .lines()
+                .filter(|line| line.starts_with("ssh-") || line.starts_with("ecdsa-"))
+                .map(|line| line.split_whitespace().take(2).collect::<Vec<_>>().join(" "))
+                .collect();
+            if keys.is_empty() {
+                return Err(format!("it has no host key that could be read on {at} ({fun}: {:?})", text.trim()));
+            }
+            done.host_keys.extend(keys);
+            Ok(())
+        }
+        Step::Operation { name, args } => {
+            if test {
+                done.unknown = true;
+                return Ok(());
+            }
+            let value = driver.perform(name, args).map_err(|error: DriverError| error.to_string())?;
+            done.value = Some(value);
+            Ok(())
+        }
+        Step::Ask { at, fun, args, kwargs } => {
+            if test {
+                done.unknown = true;
+                return Ok(());
+            }
+            let call = Call { fun: fun.clone(), args: args.clone(), kwargs: kwargs.clone() };
+            done.value = Some(hands.call(at, &call).map_err(told)?);
+            Ok(())
+        }
+    }
+}
+
+/// Says which states failed.
+pub fn failure(report: &RunReport) -> Option<String> {
+    let failed: Vec<String> = report
+        .chunks
+        .iter()
+        .filter(|chunk| chunk.result == Some(false) && chunk.ran)
+        .map(|chunk| format!("{} ({}.{}): {}", chunk.id, chunk.state, chunk.fun, chunk.comment))
+        .collect();
+    (!failed.is_empty()).then(|| failed.join("\n"))
+}

@@ -1,0 +1,422 @@
+//! A world in memory: nodes with containers, boxes, an API. It runs the states that drivers plan, as the real ones are
+//! documented to behave, counts every call, and fails at the one that it is told to.
+
+use corpus_clouds::GuestDriver;
+use corpus_clouds::driver::{Asked, Capabilities, DriverError, Field, GuestPlan, Reach, Step, Verb};
+use corpus_clouds::hands::{Chunk, Hands, HandsError, Place};
+use corpus_clouds::spec::{Guest, Isolation, Node, Status};
+use corpus_core::report::ChunkReport;
+use corpus_core::{Call, Map, RunReport, Value, python};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How a call goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It fails and has done nothing.
+    Before,
+    /// It has its effect, and the answer is lost.
+    After,
+    /// The process dies before it.
+    KillBefore,
+    /// The process dies after its effect.
+    KillAfter,
+}
+
+pub const MODES: [Mode; 4] = [Mode::Before, Mode::After, Mode::KillBefore, Mode::KillAfter];
+
+/// One container.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Box_ {
+    pub status: String,
+    pub args: Map,
+    pub based: Vec<String>,
+    pub snapshots: Vec<String>,
+}
+
+/// What there is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Things {
+    /// By kind, then by name.
+    pub guests: BTreeMap<(String, String), Box_>,
+    pub bridges: BTreeSet<String>,
+    pub packages: BTreeSet<String>,
+    pub files: BTreeMap<String, String>,
+    /// The rules that are loaded.
+    pub rules: Option<String>,
+    /// Boxes that answer SSH, with the base systems they got.
+    pub boxes: BTreeMap<String, Vec<String>>,
+    /// What the API made: client token to id and status.
+    pub instances: BTreeMap<String, (String, String)>,
+}
+
+#[derive(Default)]
+pub struct State {
+    pub things: Things,
+    pub calls: usize,
+    pub writes: usize,
+    pub fail: Option<(usize, Mode)>,
+}
+
+/// The world. Clones are the same one.
+#[derive(Clone, Default)]
+pub struct World(pub Arc<Mutex<State>>);
+
+/// What unwinds when the process is killed.
+pub struct Killed;
+
+impl World {
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn things(&self) -> Things {
+        self.state().things.clone()
+    }
+
+    /// One call: counts it, and lets it fail if it is its turn.
+    fn call_of<T>(&self, effect: impl FnOnce(&mut State) -> Result<T, HandsError>) -> Result<T, HandsError> {
+        let mut state = self.state();
+        state.calls += 1;
+        let mode = state.fail.filter(|(at, _)| *at == state.calls).map(|(_, mode)| mode);
+        let lost = || HandsError::Unreachable("the connection was lost".into());
+        match mode {
+            None => effect(&mut state),
+            Some(Mode::Before) => Err(lost()),
+            Some(Mode::After) => {
+                let _ = effect(&mut state);
+                Err(lost())
+            }
+            Some(Mode::KillBefore) => {
+                drop(state);
+                std::panic::resume_unwind(Box::new(Killed));
+            }
+            Some(Mode::KillAfter) => {
+                let _ = effect(&mut state);
+                drop(state);
+                std::panic::resume_unwind(Box::new(Killed));
+            }
+        }
+    }
+}
+
+fn changed(args: &[(&str, &str)]) -> Map {
+    args.iter().map(|(key, value)| (*key, Value::from(*value))).collect()
+}
+
+fn kind_of(fun: &str) -> &'static str {
+    if fun.starts_with("docker") { "docker" } else { "lxc" }
+}
+
+/// Runs one state; returns its changes, or why it failed.
+fn state_fun(things: &mut Things, chunk: &Chunk, test: bool) -> Result<Map, String> {
+    let name = chunk.args.get("name").map(python::str).unwrap_or_default();
+    let key = (kind_of(&chunk.fun).to_owned(), name.clone());
+    let before = things.clone();
+    let mut now = before.clone();
+    let set = |now: &mut Things, status: &str| match now.guests.get_mut(&key) {
+        Some(guest) => {
+            guest.status = status.to_owned();
+            Ok(())
+        }
+        None => Err(format!("Container '{name}' doesn't exist")),
+    };
+    match chunk.fun.as_str() {
+        "pkg.installed" => {
+            let pkgs = chunk.args.get("pkgs").and_then(Value::as_list).unwrap_or_default();
+            now.packages.extend(pkgs.iter().map(python::str));
+        }
+        "lxc.bridge_present" => _ = now.bridges.insert(name.clone()),
+        "lxc.bridge_absent" => _ = now.bridges.remove(&name),
+        "lxc.present" => {
+            if let Some(origin) = chunk.args.get("clone_from").map(python::str)
+                && !now.guests.contains_key(&("lxc".to_owned(), origin.clone()))
+            {
+                return Err(format!("there is no {origin} to clone"));
+            }
+            if !now.packages.contains("lxc") && !test {
+                return Err("lxc is not installed".into());
+            }
+            let guest =
+                now.guests.entry(key.clone()).or_insert_with(|| Box_ { status: "stopped".into(), ..Box_::default() });
+            for (key, value) in &chunk.args {
+                guest.args.0.insert(key.clone(), value.clone());
+            }
+            if chunk.args.get("running") == Some(&Value::Bool(true)) {
+                guest.status = "running".into();
+            }
+        }
+        "docker_container.running" => {
+            let guest =
+                now.guests.entry(key.clone()).or_insert_with(|| Box_ { status: "stopped".into(), ..Box_::default() });
+            guest.args = chunk.args.clone();
+            if chunk.args.get("start").is_none_or(Value::truthy) {
+                guest.status = "running".into();
+            }
+        }
+        "lxc.running" => set(&mut now, "running")?,
+        "lxc.stopped" | "docker_container.stopped" => set(&mut now, "stopped")?,
+        "lxc.frozen" => set(&mut now, "frozen")?,
+        "lxc.absent" | "docker_container.absent" => _ = now.guests.remove(&key),
+        "file.managed" => {
+            let text = chunk.args.get("contents").map(python::str).unwrap_or_default();
+            now.files.insert(name.clone(), text);
+        }
+        "file.absent" => _ = now.files.remove(&name),
+        "cmd.run" if name.starts_with("nft -f") => now.rules = now.files.values().next().cloned(),
+        "cmd.run" if name.starts_with("nft delete") => now.rules = None,
+        "module.run" => return module(things, chunk, test),
+        other => return Err(format!("State '{other}' was not found in this world")),
+    }
+    let changes = if now == before { Map::new() } else { changed(&[("old", "was"), ("new", "is")]) };
+    if !test {
+        *things = now;
+    }
+    Ok(changes)
+}
+
+/// `module.run`: it always says that it changed something.
+fn module(things: &mut Things, chunk: &Chunk, test: bool) -> Result<Map, String> {
+    let (fun, args) = chunk.args.iter().next().ok_or("no function")?;
+    let fun = python::str(fun);
+    let arg = |key: &str| args.as_list().into_iter().flatten().find_map(|item| item.get(key)).map(python::str);
+    let name = arg("name").unwrap_or_default();
+    let key = (kind_of(&fun).to_owned(), name.clone());
+    if test {
+        return Ok(changed(&[(&fun, "would run")]));
+    }
+    if fun == "system.reboot" {
+        return Ok(changed(&[(&fun, "ran")]));
+    }
+    let guest = things.guests.get_mut(&key).ok_or(format!("there is no {name}"))?;
+    match fun.as_str() {
+        "docker.start" | "docker.restart" => guest.status = "running".into(),
+        "docker.kill" => guest.status = "stopped".into(),
+        "docker.pause" => guest.status = "frozen".into(),
+        "docker.update" => {
+            for key in ["memory", "cpus"] {
+                if let Some(value) = arg(key) {
+                    guest.args.insert(key, value);
+                }
+            }
+        }
+        "lxc.snapshot" | "docker.commit" => {
+            guest.snapshots.push(arg("comment").or_else(|| arg("tag")).unwrap_or_default())
+        }
+        "lxc.restore" => {
+            let snapshot = arg("snapshot").unwrap_or_default();
+            if !guest.snapshots.contains(&snapshot) {
+                return Err(format!("no snapshot {snapshot}"));
+            }
+        }
+        other => return Err(format!("'{other}' is not available.")),
+    }
+    Ok(changed(&[(&fun, "ran")]))
+}
+
+impl Hands for World {
+    fn call(&self, at: &Place, call: &Call) -> Result<Value, HandsError> {
+        self.call_of(|state| match call.fun.as_str() {
+            "lxc.list" => {
+                let mut out: BTreeMap<String, Map> = BTreeMap::new();
+                for ((_, id), guest) in state.things.guests.iter().filter(|((kind, _), _)| kind == "lxc") {
+                    let mut info = guest.args.clone();
+                    for key in ["memory", "disk"] {
+                        if let Some(Ok(bytes)) = guest.args.get(key).map(corpus_clouds::spec::size) {
+                            info.insert(key, bytes);
+                        }
+                    }
+                    info.insert("snapshots", guest.snapshots.clone());
+                    out.entry(guest.status.clone()).or_default().insert(id.as_str(), info);
+                }
+                Ok(Value::map(out.into_iter().collect()))
+            }
+            "docker.ps" => {
+                let mut out = Map::new();
+                for ((_, id), guest) in state.things.guests.iter().filter(|((kind, _), _)| kind == "docker") {
+                    let info = serde_json::json!({
+                        "Name": format!("/{id}"),
+                        "HostConfig": {
+                            "Memory": guest.args.get("memory").map(python::str).and_then(|n| n.parse::<i64>().ok()),
+                            "RestartPolicy": {"Name": guest.args.get("restart_policy").map(python::str)},
+                        },
+                        "State": {"Status": if guest.status == "stopped" { "exited" } else { &guest.status }},
+                        "Config": {"Image": guest.args.get("image").map(python::str), "Labels": {"corpus.owner": "corpus"}},
+                    });
+                    let info: Value = serde_json::from_value(info).expect("a value");
+                    let found: Map = [("Info", info)].into_iter().collect();
+                    out.insert(format!("0123{id}"), found);
+                }
+                Ok(out.into())
+            }
+            "lxc.run_stdout" | "docker.run_stdout" => Ok("ssh-ed25519 AAAAkey root@guest".into()),
+            "lxc.run_all" | "docker.run_all" | "cmd.run_all" => {
+                Ok(Value::map([("retcode", Value::from(0)), ("stdout", "hello".into())].into_iter().collect()))
+            }
+            "test.ping" => match at {
+                Place::Minion(id) if !state.things.boxes.contains_key(id) => {
+                    Err(HandsError::Unreachable(format!("{id}: connection refused")))
+                }
+                _ => Ok(true.into()),
+            },
+            other => Err(HandsError::Failed(format!("'{other}' is not available."))),
+        })
+    }
+
+    fn run(&self, at: &Place, chunks: &[Chunk], test: bool) -> Result<RunReport, HandsError> {
+        let _ = at;
+        let mut report = RunReport { test, ..RunReport::default() };
+        let mut failed: BTreeSet<String> = BTreeSet::new();
+        for (place, chunk) in chunks.iter().enumerate() {
+            let blocked = chunk.require.iter().any(|(_, id)| failed.contains(id));
+            let mut record = ChunkReport {
+                id: chunk.id.as_str().into(),
+                state: chunk.fun.split('.').next().unwrap_or_default().into(),
+                fun: chunk.fun.split('.').nth(1).unwrap_or_default().into(),
+                ran: !blocked,
+                run_num: place as u32,
+                ..ChunkReport::default()
+            };
+            let guarded = guard(&self.things(), chunk);
+            let outcome = if blocked {
+                Err("One or more requisite failed".to_owned())
+            } else if guarded {
+                Ok(Map::new())
+            } else {
+                self.call_of(|state| {
+                    let outcome = state_fun(&mut state.things, chunk, test);
+                    if !test {
+                        state.writes += 1;
+                    }
+                    Ok(outcome)
+                })?
+            };
+            match outcome {
+                Ok(changes) => {
+                    record.result = if test && !changes.is_empty() { None } else { Some(true) };
+                    record.changes = changes.into();
+                }
+                Err(why) => {
+                    failed.insert(chunk.id.clone());
+                    (record.result, record.comment) = (Some(false), why);
+                }
+            }
+            report.chunks.push(record);
+        }
+        Ok(report)
+    }
+
+    fn apply(&self, at: &Place, sls: &[String], test: bool) -> Result<RunReport, HandsError> {
+        self.call_of(|state| {
+            let Place::Minion(id) = at else { return Err(HandsError::Failed("not here".into())) };
+            if !test {
+                let based = match state.things.boxes.get_mut(id) {
+                    Some(based) => based,
+                    None => {
+                        let found = state.things.guests.iter_mut().find(|((_, name), _)| name == id);
+                        &mut found.ok_or(HandsError::Unreachable(format!("{id} is not there")))?.1.based
+                    }
+                };
+                *based = sls.to_vec();
+            }
+            let record = ChunkReport {
+                id: "base".into(),
+                result: Some(true),
+                changes: Value::map(changed(&[("base", "installed")])),
+                ran: true,
+                ..ChunkReport::default()
+            };
+            Ok(RunReport { test, chunks: vec![record], ..RunReport::default() })
+        })
+    }
+
+    fn answers(&self, id: &str, _: Duration) -> Result<(), HandsError> {
+        self.call_of(|state| {
+            let things = &state.things;
+            let runs = things.guests.iter().any(|((_, name), guest)| name == id && guest.status == "running");
+            let runs = runs
+                || things.boxes.contains_key(id)
+                || things.instances.values().any(|(i, s)| i == id && s == "running");
+            if runs { Ok(()) } else { Err(HandsError::Unreachable(format!("{id}: connection refused"))) }
+        })
+    }
+}
+
+/// `unless` and `onlyif` of the rules.
+fn guard(things: &Things, chunk: &Chunk) -> bool {
+    if chunk.args.contains("unless") {
+        let file = things.files.values().next();
+        return file.is_some() && file == things.rules.as_ref();
+    }
+    chunk.args.contains("onlyif") && things.rules.is_none()
+}
+
+/// A driver of an API: it makes instances by operations of its own, marked by a token.
+pub struct Api(pub World);
+
+impl GuestDriver for Api {
+    fn kind(&self) -> &'static str {
+        "api"
+    }
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            isolation: Isolation::Machine,
+            verbs: &["create", "start", "stop", "restart", "destroy"],
+            not: &[("freeze", "the provider has no such call")],
+            allocates: false,
+        }
+    }
+    fn schema(&self) -> &'static [Field] {
+        &[]
+    }
+    fn inspect(&self, node: &Node, _: &[String], _: &dyn Hands) -> Result<Vec<Guest>, DriverError> {
+        let listed = self.0.call_of(|state| Ok(state.things.instances.clone()))?;
+        let guests = listed.into_values().map(|(id, status)| Guest {
+            id,
+            driver: "api".into(),
+            node: node.id.clone(),
+            status: Status::of(&status),
+            ..Guest::default()
+        });
+        Ok(guests.collect())
+    }
+    fn plan(&self, verb: &Verb, asked: &Asked<'_>) -> Result<GuestPlan, DriverError> {
+        self.capabilities().allow("api", verb)?;
+        let args: Map = [("id", asked.want.id.as_str())].into_iter().collect();
+        let operation = |name: &str| Step::Operation { name: name.into(), args: args.clone() };
+        let steps = match verb {
+            Verb::Present => match asked.have.map(|have| have.status) {
+                None => vec![operation("create")],
+                Some(status) if status != asked.want.status => {
+                    vec![operation(if asked.want.status == Status::Running { "start" } else { "stop" })]
+                }
+                Some(_) => vec![],
+            },
+            Verb::Restart => vec![operation("stop"), operation("start")],
+            Verb::Stop { .. } => vec![operation("stop")],
+            Verb::Destroy => vec![operation("destroy")],
+            other => vec![operation(other.word())],
+        };
+        Ok(GuestPlan { steps })
+    }
+    fn reach(&self, asked: &Asked<'_>) -> Reach {
+        Reach::Direct { host: asked.want.id.clone(), port: 22 }
+    }
+    fn perform(&self, name: &str, args: &Map) -> Result<Value, DriverError> {
+        let id = args.str("id").unwrap_or_default().to_owned();
+        // Idempotent by token: creating what is there gives the same.
+        let done = self.0.call_of(|state| {
+            state.writes += 1;
+            let token = format!("token-{id}");
+            match name {
+                "create" => _ = state.things.instances.entry(token).or_insert((id, "running".into())),
+                "start" => _ = state.things.instances.insert(token, (id, "running".into())),
+                "stop" => _ = state.things.instances.insert(token, (id, "stopped".into())),
+                _ => _ = state.things.instances.remove(&token),
+            }
+            Ok(Value::Bool(true))
+        })?;
+        Ok(done)
+    }
+}

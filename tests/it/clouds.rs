@@ -1,0 +1,122 @@
+//! Machines that are declared: attached boxes for real, and what is said of mistakes in the declarations.
+
+use crate::lab_or_skip;
+use crate::support::{Lab, Said, Tree};
+
+/// A tree whose configuration declares two boxes of the lab.
+pub fn boxes(lab: &Lab, hosts: &[usize]) -> Tree {
+    let tree = Tree::new();
+    tree.file("etc/master", "corpus_cachedir: $TREE/cache\ncloud_dir: $TREE/cloud\n");
+    let roster = lab.roster(hosts[0]);
+    let value = |key: &str| {
+        let line = roster.lines().find_map(|line| line.trim().strip_prefix(key)).expect("it is in the roster");
+        line.trim().to_owned()
+    };
+    let known = value("ssh_options:");
+    let known = known.trim_matches(['[', ']']).trim_start_matches("UserKnownHostsFile=").to_owned();
+    tree.file(
+        "etc/cloud.providers.d/boxes.conf",
+        &format!("boxes:\n  driver: saltify\n  ssh_keyfile: {}\n  known_hosts: {known}\n", value("priv:")),
+    );
+    tree.file("etc/cloud.profiles", "metal:\n  provider: boxes\n  base_sls: [base]\n");
+    let mut map = String::from("metal:\n");
+    for host in hosts {
+        let roster = lab.roster(*host);
+        let address =
+            roster.lines().find_map(|line| line.trim().strip_prefix("host: ")).expect("an address").to_owned();
+        map += &format!("  - box{host}:\n      ssh_host: {address}\n");
+    }
+    tree.file("etc/cloud.maps.d/all.map", &map);
+    tree.file("salt/base.sls", "/srv/cloud-base:\n  file.managed:\n    - contents: based\n");
+    tree
+}
+
+pub fn run(tree: &Tree, words: &[&str]) -> Said {
+    Said::of(tree.corpus(words).arg("--out=json").output().expect("the program starts"))
+}
+
+pub fn machines(said: &Said) -> serde_json::Value {
+    said.json().as_object().and_then(|all| all.values().next().cloned()).expect("an answer")
+}
+
+#[test]
+fn boxes_are_attached_converged_and_let_go() {
+    let lab = lab_or_skip!();
+    let tree = boxes(lab, &[8, 9]);
+    let told = machines(&run(&tree, &["map.apply", "test=True"]).expect(0));
+    assert_eq!(told["box8"]["comment"], "box8 would be created");
+    assert!(told["box8"]["result"].is_null() && !tree.path().join("cloud").exists(), "a dry run keeps nothing: {told}");
+    let told = machines(&run(&tree, &["map.apply"]).expect(0));
+    assert_eq!(
+        (&told["box8"]["result"], &told["box9"]["comment"]),
+        (&true.into(), &"box9 was created".into()),
+        "{told}"
+    );
+    assert_eq!(lab.inside(8, "cat /srv/cloud-base").out, "based\n");
+    let told = machines(&run(&tree, &["map.apply"]).expect(0));
+    assert_eq!(told["box9"]["comment"], "box9 is as declared");
+    // They are minions like any other.
+    let said = Said::of(tree.corpus(&["box*", "test.ping", "--out=json"]).output().expect("it starts")).expect(0);
+    assert_eq!(said.json(), serde_json::json!({"box8": true, "box9": true}));
+    let list = machines(&run(&tree, &["guest.list"]).expect(0));
+    assert_eq!((&list["box8"]["status"], &list["box8"]["driver"]), (&"running".into(), &"saltify".into()), "{list}");
+    let told = machines(&run(&tree, &["guest.stop", "box8"]).expect(1));
+    assert!(told["box8"]["comment"].as_str().is_some_and(|why| why.contains("`saltify` cannot stop:")), "{told}");
+    // Taken out of the map, it is named, and let go only when that is asked for.
+    tree.file("etc/cloud.maps.d/all.map", "");
+    let told = machines(&run(&tree, &["reconcile"]).expect(0));
+    assert_eq!(told["not declared"]["ghosts"]["box8"]["comment"], "it is no longer declared", "{told}");
+    let told = machines(&run(&tree, &["reconcile", "prune=True"]).expect(0));
+    assert_eq!(told["box8"]["comment"], "box8 was let go; it goes on running", "{told}");
+    assert_eq!(lab.inside(8, "cat /srv/cloud-base").out, "based\n");
+    let roster = std::fs::read_to_string(tree.path().join("cloud/roster")).expect("a roster");
+    assert!(!roster.contains("box8"), "{roster}");
+}
+
+#[test]
+fn a_box_that_does_not_answer_fails_alone() {
+    let lab = lab_or_skip!();
+    let tree = boxes(lab, &[8]);
+    let map = std::fs::read_to_string(tree.path().join("etc/cloud.maps.d/all.map")).expect("a map");
+    tree.file("etc/cloud.maps.d/all.map", &(map + "  - nobody: {ssh_host: 127.0.0.1, ssh_port: 1}\n"));
+    tree.file("salt/base.sls", "{}\n");
+    let said = run(&tree, &["map.apply"]).expect(1);
+    let told = machines(&said);
+    assert_eq!((&told["nobody"]["result"], &told["box8"]["result"]), (&false.into(), &true.into()), "{told}");
+    assert!(told["nobody"]["comment"].as_str().is_some_and(|why| why.contains("refused the connection")), "{told}");
+}
+
+#[test]
+fn mistakes_name_their_place() {
+    let tree = Tree::new();
+    tree.file("etc/master", "corpus_cachedir: $TREE/cache\ncloud_dir: $TREE/cloud\n");
+    let cases = [
+        ("cloud.providers", "p:\n  drivr: lxc\n", "cloud.providers:1:1", "names no `driver`"),
+        ("cloud.providers", "p:\n  driver: lcx\n  node: n\n", "cloud.providers:2:3", "did you mean `lxc`"),
+        ("cloud.providers", "p: [\n", "cloud.providers:", "error"),
+        ("cloud.profiles", "web:\n  provider: q\n", "cloud.profiles:2:3", "no provider `q`"),
+        ("cloud.profiles", "web:\n  provider: p\n  memroy: 1G\n", "cloud.profiles:3:3", "did you mean `memory`"),
+        ("cloud.profiles", "web:\n  provider: p\n  memory: lots\n", "cloud.profiles:3:3", "`lots` is no size"),
+        (
+            "cloud.profiles",
+            "web:\n  provider: p\n  ports: [{name: x}]\n",
+            "cloud.profiles:3:3",
+            "`port` or `portRange`",
+        ),
+        ("cloud.maps.d/a.map", "wbe:\n  - web1\n", "a.map:1", "did you mean `web`"),
+        ("cloud.maps.d/a.map", "web:\n  - a/b\n", "a.map:2:5", "cannot name a machine"),
+        ("cloud.maps.d/a.map", "web:\n  - web1\n  - web1\n", "a.map:3:5", "declared twice"),
+        ("cloud.maps.d/a.map", "vms:\n  lcx:\n    n: [web1]\n", "a.map:2:3", "did you mean `lxc`"),
+    ];
+    for (file, text, place, word) in cases {
+        for (name, good) in [
+            ("cloud.providers", "p:\n  driver: lxc\n  node: n\n"),
+            ("cloud.profiles", "web:\n  provider: p\n"),
+            ("cloud.maps.d/a.map", "web:\n  - web1\n"),
+        ] {
+            tree.file(&format!("etc/{name}"), if name == file { text } else { good });
+        }
+        let said = run(&tree, &["map.apply", "test=True"]).expect(64);
+        assert!(said.err.contains(place) && said.err.contains(word), "{file}: {text}\n{}", said.err);
+    }
+}
