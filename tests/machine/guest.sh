@@ -12,10 +12,10 @@
 #   guest.sh down [NAME]       take it, or all and their network, down
 #   guest.sh clean             `down`, and the file systems too: nothing is left
 #
-# GUEST_DIR (/var/lib/corpus-guests), GUEST_NET (10.96). Guests see each other and an apt proxy, not the world.
+# GUEST_DIR (/var/lib/corpus-guests), GUEST_NET (10.96), GUEST_BRIDGE (cguest0). Guests see each other and an apt proxy, not the world.
 # This machine's own configuration is not touched: one bridge and one process, gone with `down`.
 set -euo pipefail
-GUEST_DIR=${GUEST_DIR:-/var/lib/corpus-guests} GUEST_NET=${GUEST_NET:-10.96} BRIDGE=cguest0 PROXY_PORT=3142
+GUEST_DIR=${GUEST_DIR:-/var/lib/corpus-guests} GUEST_NET=${GUEST_NET:-10.96} BRIDGE=${GUEST_BRIDGE:-cguest0} PROXY_PORT=3142
 HERE=$(dirname "$(readlink -f "$0")")
 PACKAGES=systemd,systemd-sysv,dbus,openssh-server,python3,python3-venv,iproute2,procps,git,ca-certificates,cron
 PACKAGES+=,locales,sudo,gpg,gpg-agent,unzip,xz-utils,bzip2,curl,tzdata,kmod,rsync,iputils-ping,acl,apt-utils
@@ -150,6 +150,9 @@ start() {
     local dir=$GUEST_DIR/guest-$1
     mkdir -p "$dir/upper" "$dir/work"
     mount -t overlay -o "lowerdir=$(cat "$dir/lower"),upperdir=$dir/upper,workdir=$dir/work" "guest-$1" "$dir/rootfs"
+    # A base that was built for another network.
+    local proxy="Acquire::http::Proxy \"http://$GUEST_NET.0.1:$PROXY_PORT\";" file=$dir/rootfs/etc/apt/apt.conf.d/90proxy
+    [ "$(cat "$file")" = "$proxy" ] || echo "$proxy" >"$file"
     lxc-start -P "$GUEST_DIR" -n "guest-$1" -d -o "$dir/log" -l WARN || { cat "$dir/log" >&2; die "guest $1 does not start"; }
     local state _
     for _ in $(seq 600); do

@@ -357,7 +357,7 @@ pub fn answer(session: &Arc<Session>, call: &Call, progress: &(dyn Fn(Progress<'
         Outcome::Value(value) if session.corpus.config.show_secrets => Outcome::Value(value),
         outcome => outcome.masked(),
     };
-    let warnings = std::mem::take(&mut *crate::fileserver::lock(&session.warnings)).masked();
+    let warnings = session.take_warnings();
     let retcode = session.retcode.load(Ordering::Relaxed);
     HostReturn {
         id: session.id.clone(),

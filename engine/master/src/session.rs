@@ -4,7 +4,8 @@ use crate::diagnose::{Failure, Kind};
 use crate::fileserver::lock;
 use crate::timings::Timings;
 use crate::{Corpus, TemplateCaller, config};
-use corpus_core::{Data, Diagnostic, Map, ModuleInfo, Severity, Shared, Value, python, secret};
+use corpus_core::secret::Masked as _;
+use corpus_core::{Data, Diagnostic, LowState, Map, ModuleInfo, Severity, Shared, Value, python, secret};
 use corpus_pillar::{ByGrain, Callers, EngineRenderer, PillarRequest, PillarResult, Sources, Trust};
 use corpus_wire::Minion;
 use std::path::PathBuf;
@@ -31,6 +32,8 @@ pub struct Session {
     pub timings: Timings,
     /// The mapping that the templates of a deployment share.
     pub shared: Option<Arc<Shared>>,
+    /// What is done to low state before it runs; it says what it did.
+    revise: Option<Revise>,
     /// The data that was worked out for all that this session does.
     pinned: Option<Data>,
     /// A dry run is under way: what templates would write is told, not written.
@@ -40,6 +43,9 @@ pub struct Session {
     /// The data that the minion was given last, and whether for a dry run.
     pub told: Mutex<Option<(Arc<Data>, bool)>>,
 }
+
+/// Changes low state before it runs, and says what it changed.
+pub type Revise = fn(&mut LowState) -> Vec<Diagnostic>;
 
 impl Session {
     /// Begins a session with a minion that answers.
@@ -58,6 +64,7 @@ impl Session {
             warnings: Mutex::default(),
             retcode: AtomicI32::default(),
             shared: None,
+            revise: None,
             pinned: None,
             dry: AtomicBool::default(),
             synced: Mutex::default(),
@@ -100,6 +107,22 @@ impl Session {
         self.grains = Mutex::new(Some(data.grains.clone()));
         (self.shared, self.pinned) = (Some(shared), Some(data));
         self
+    }
+
+    /// Has low state revised before it runs.
+    pub fn revising(mut self, revise: Revise) -> Self {
+        self.revise = Some(revise);
+        self
+    }
+
+    /// Takes the warnings that came so far, secrets masked.
+    pub fn take_warnings(&self) -> Vec<Diagnostic> {
+        std::mem::take(&mut *lock(&self.warnings)).masked()
+    }
+
+    /// Revises low state, if somebody wants to.
+    pub fn revise(&self, low: &mut LowState) -> Vec<Diagnostic> {
+        self.revise.map_or_else(Vec::new, |revise| revise(low))
     }
 
     /// Returns the minion's configuration: the master's, and what the roster adds.

@@ -38,10 +38,11 @@ fn lay_out(place: &Path) -> R<()> {
     std::fs::create_dir_all(folder).map_err(fail)?;
     let temporary = tempfile::Builder::new().prefix(".corpus-").tempdir_in(folder).map_err(fail)?;
     for (name, text) in FILES {
-        let heads: Vec<String> = match ["services/", "localsettings/"].iter().any(|head| name.starts_with(head)) {
-            true => vec![format!("makina-states/{name}")],
-            false => HEADS.iter().map(|head| format!("{head}/{name}")).collect(),
-        };
+        let heads: Vec<String> =
+            match ["services/", "localsettings/", "_macros/"].iter().any(|head| name.starts_with(head)) {
+                true => vec![format!("makina-states/{name}")],
+                false => HEADS.iter().map(|head| format!("{head}/{name}")).collect(),
+            };
         for path in heads.iter().map(|head| temporary.path().join(head)) {
             std::fs::create_dir_all(path.parent().unwrap_or(folder)).map_err(fail)?;
             std::fs::write(&path, text).map_err(fail)?;

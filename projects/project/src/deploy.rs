@@ -5,6 +5,7 @@ use crate::lock::{Lock, Refused};
 use crate::report::DeployReport;
 use crate::run::{Run, refused};
 use crate::steps::{self, Selection};
+use crate::stop::Stop;
 use crate::{
     Cx, Progress, ProjectError, ProjectName, R, api, archive, chrono, config, init, lock, saved, switch, sync,
 };
@@ -93,6 +94,8 @@ pub fn deploy(cx: &Cx, request: &DeployRequest, out: &mut dyn Progress) -> Deplo
     run.report.project_rev.clone_from(&request.project_rev);
     run.report.pillar_rev.clone_from(&request.pillar_rev);
     run.verbose = request.verbose;
+    let limit = run.cfg().get("deploy_timeout").and_then(Value::as_int).and_then(|n| u64::try_from(n).ok());
+    run.stop = Some(Stop::watch(&layout, &id, limit.unwrap_or(0)));
     if let Some(said) = recovered {
         run.say(&said);
     }
@@ -149,6 +152,7 @@ impl Deployment<'_> {
                 (self.run.end(Err(error)), false)
             }
         };
+        self.run.stopped(ok);
         let mut result = ok;
         if !ok && moved && self.wants("rollback") && !dev {
             self.rollback();
@@ -179,6 +183,9 @@ impl Deployment<'_> {
                 return (false, moved);
             }
         }
+        if self.run.is_stopped() {
+            return (false, self.journal.phase != Phase::Preparing);
+        }
         if let Err(error) = self.live() {
             self.run.begin("start");
             return (self.run.end(Err(error)), true);
@@ -189,7 +196,7 @@ impl Deployment<'_> {
         if self.wants("install") && !self.install(false) {
             return (false, true);
         }
-        if self.wants("fixperms") && !self.fixperms() {
+        if self.run.is_stopped() || self.wants("fixperms") && !self.fixperms() {
             return (false, true);
         }
         (true, true)
@@ -232,7 +239,7 @@ impl Deployment<'_> {
             Err(error) => return self.run.end(Err(error)),
         };
         for recipe in recipes {
-            if !self.run.sls(&recipe, test) {
+            if self.run.is_stopped() || !self.run.sls(&recipe, test) {
                 return self.run.end(Err(ProjectError::new("the deployment is aborted")));
             }
         }

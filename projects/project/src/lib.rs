@@ -1,5 +1,6 @@
 //! Projects: what is deployed, and how a push gets there.
 
+mod acl;
 pub mod api;
 pub mod archive;
 pub mod bundles;
@@ -20,6 +21,7 @@ mod modules;
 mod name;
 mod notify;
 mod owned;
+mod packages;
 mod parts;
 mod permissions;
 mod placeholders;
@@ -33,7 +35,9 @@ pub mod rollback;
 mod run;
 mod sample;
 mod saved;
+mod settings;
 pub mod steps;
+mod stop;
 mod switch;
 mod sync;
 mod task;

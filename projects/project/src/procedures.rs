@@ -6,6 +6,7 @@ use crate::{DeployRequest, ProjectName, Silent, archive, config, deploy, report,
 use corpus_core::{Call, Data, ExecError, Map, Value, python};
 use corpus_master::{MasterDef, Session};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 type Answer = Result<Value, ExecError>;
 
@@ -35,6 +36,7 @@ table! {
     report "()" "Tells how to reach this machine and its projects." => tell;
     deployments "(name, id=None, count=20)"
         "Returns the deployments of a project, the newest first, or one in full." => deployments;
+    cancel "(name, timeout=120)" "Ends the deployment that is under way, and waits until its way back is done." => cancel;
     archives "(name)" "Returns the archives of a project, the newest first." => archives;
     serving "(name)" "Returns the commit that a project serves." => serving;
     log "(name, id=None)" "Returns the log of a deployment, the newest or the running one." => log;
@@ -136,6 +138,30 @@ fn deployments(call: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Answer {
         out.push(line.into());
     }
     Ok(Value::list(out))
+}
+
+fn cancel(call: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Answer {
+    let name = named(call, "name")?;
+    let layout = cx(session).layout(&name);
+    let Some(owner) = crate::lock::owner(&layout) else {
+        return Err(ExecError::failed(format!("no deployment of {name} is under way")));
+    };
+    if owner.what != "deploy" {
+        return Err(ExecError::failed(format!("only a deployment can be cancelled, and this is none: {owner}")));
+    }
+    crate::stop::ask(&layout, &owner.id, &who()).map_err(told)?;
+    let seconds = call.arg(1, "timeout").and_then(Value::as_int).and_then(|n| u64::try_from(n).ok()).unwrap_or(120);
+    let until = Instant::now() + Duration::from_secs(seconds);
+    while crate::lock::owner(&layout).is_some_and(|now| now.id == owner.id) {
+        if Instant::now() >= until {
+            let comment = format!("{owner} was asked to end, and has not in {seconds} seconds");
+            return Ok(ret(name.as_str(), false, &comment));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let report = report::read(&layout, &name, &owner.id).map_err(told)?;
+    // It may have been decided before it was heard.
+    Ok(ret(name.as_str(), !report.result, &report.summary))
 }
 
 fn archives(call: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Answer {

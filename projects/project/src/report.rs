@@ -60,8 +60,10 @@ pub struct SlsReport {
     pub sls: String,
     pub result: bool,
     pub states: u32,
-    /// States that changed something, or would.
+    /// How many states changed something, or would.
     pub changes: u32,
+    /// These states, `ID (state.function)`; after a hundred it ends.
+    pub changed: Vec<String>,
     pub seconds: f64,
 }
 
@@ -170,7 +172,8 @@ pub fn outline(report: &RunReport) -> String {
     out
 }
 
-fn name(chunk: &ChunkReport) -> String {
+/// Names the state function of a record.
+pub fn name(chunk: &ChunkReport) -> String {
     format!("{}.{}", chunk.state, chunk.fun)
 }
 

@@ -1,6 +1,7 @@
 //! `reset-perms`, the program that recipes of the original start: owners and modes of whole trees, with its options.
 //! Links are neither followed nor changed.
 
+use crate::acl::{self, Who};
 use corpus_core::Look;
 use corpus_master::Machine;
 use rustix::fs::{AtFlags, CWD, Gid, Mode, Uid};
@@ -18,6 +19,11 @@ struct Wanted {
     dirs: Option<u32>,
     paths: Vec<PathBuf>,
     except: Vec<PathBuf>,
+    /// Who has rights of his own; `None`: those of the owner.
+    named: Vec<(Who, Option<u16>)>,
+    reset: bool,
+    only_acls: bool,
+    no_acls: bool,
     flat: bool,
     quiet: bool,
 }
@@ -46,16 +52,19 @@ fn parse(arguments: &[String]) -> Result<Wanted, String> {
         let mut value = || inline.clone().or_else(|| rest.next().cloned()).ok_or(format!("{option} needs a value"));
         match option {
             "-q" | "--quiet" => wanted.quiet = true,
-            "--no-recursive" => wanted.flat = true,
-            // ACLs are what recipes set by themselves; the original's switches for them are taken and change nothing.
-            "--no-acls" | "--only-acls" | "--reset-acls" | "--reset" => {}
-            "--users" | "--groups" => _ = value()?,
-            "--user" => wanted.user = Some(user(&value()?)?),
-            "--group" => wanted.group = Some(group(&value()?)?),
+            "-R" | "--no-recursive" => wanted.flat = true,
+            "-v" | "--verbose" | "--debug" => {}
+            "-n" | "--no-acls" => wanted.no_acls = true,
+            "-o" | "--only-acls" => wanted.only_acls = true,
+            "-k" | "--reset-acls" | "--reset" => wanted.reset = true,
+            "--users" => wanted.named.extend(named(&value()?, |name| user(name).map(Who::User))?),
+            "--groups" => wanted.named.extend(named(&value()?, |name| group(name).map(Who::Group))?),
+            "-u" | "--user" => wanted.user = Some(user(&value()?)?),
+            "-g" | "--group" => wanted.group = Some(group(&value()?)?),
             "--fmode" => wanted.files = Some(mode(&value()?)?),
             "--dmode" => wanted.dirs = Some(mode(&value()?)?),
-            "--paths" | "--path" => wanted.paths.push(value()?.into()),
-            "--excludes" | "--exclude" => wanted.except.push(value()?.into()),
+            "-p" | "--paths" | "--path" => wanted.paths.push(value()?.into()),
+            "-e" | "--excludes" | "--exclude" => wanted.except.push(value()?.into()),
             _ => return Err(format!("{NAME}: unknown option {option}")),
         }
     }
@@ -63,6 +72,23 @@ fn parse(arguments: &[String]) -> Result<Wanted, String> {
         return Err(format!("{NAME}: no --paths are given"));
     }
     Ok(wanted)
+}
+
+/// Reads `NAME` or `NAME:r-x`. Who is not there gets nothing, and that is said.
+fn named(text: &str, find: impl Fn(&str) -> Result<Who, String>) -> Result<Option<(Who, Option<u16>)>, String> {
+    let (name, rights) = match text.split_once(':') {
+        Some((name, rights)) => {
+            (name, Some(acl::rights(rights).ok_or(format!("`{rights}` are no rights: write rwx"))?))
+        }
+        None => (text, None),
+    };
+    match find(name) {
+        Ok(who) => Ok(Some((who, rights))),
+        Err(error) => {
+            eprintln!("{NAME}: {error}");
+            Ok(None)
+        }
+    }
 }
 
 fn mode(text: &str) -> Result<u32, String> {
@@ -98,6 +124,8 @@ fn reset(path: &Path, wanted: &Wanted) -> Result<u64, String> {
         let mode = if meta.is_dir() { wanted.dirs } else { wanted.files }.unwrap_or(meta.mode() & 0o7777);
         // A set-group-id bit of a directory is the group's way to stay: it is not taken away.
         let mode = if meta.is_dir() { mode | meta.mode() & 0o2000 } else { mode };
+        let own = (meta.uid(), meta.gid(), meta.mode() & 0o7777);
+        let (uid, gid, mode) = if wanted.only_acls { own } else { (uid, gid, mode) };
         if (uid, gid) != (meta.uid(), meta.gid()) {
             let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
             rustix::fs::chownat(CWD, &path, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW).map_err(|e| told(e.into()))?;
@@ -105,7 +133,14 @@ fn reset(path: &Path, wanted: &Wanted) -> Result<u64, String> {
         if mode != meta.mode() & 0o7777 {
             rustix::fs::chmodat(CWD, &path, Mode::from_raw_mode(mode), AtFlags::empty()).map_err(|e| told(e.into()))?;
         }
-        changed += u64::from((uid, gid, mode) != (meta.uid(), meta.gid(), meta.mode() & 0o7777));
+        let mut other = (uid, gid, mode) != own;
+        if !wanted.no_acls && !wanted.named.is_empty() {
+            let owners = u16::try_from(mode >> 6 & 7).unwrap_or(0);
+            let named: Vec<(Who, u16)> =
+                wanted.named.iter().map(|(who, rights)| (*who, rights.unwrap_or(owners))).collect();
+            other |= acl::grant(&path, mode, meta.is_dir(), &named, wanted.reset).map_err(told)?;
+        }
+        changed += u64::from(other);
         if meta.is_dir() && !wanted.flat {
             let entries = std::fs::read_dir(&path).map_err(told)?;
             todo.extend(entries.flatten().map(|entry| entry.path()));

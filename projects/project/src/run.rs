@@ -3,9 +3,10 @@
 
 use crate::cx::Facts;
 use crate::lock::LockOwner;
-use crate::report::{DeployReport, FailedAt, SlsReport, StepReport, outline};
+use crate::report::{DeployReport, FailedAt, SlsReport, StepReport, name, outline};
+use crate::stop::Stop;
 use crate::undo::Recording;
-use crate::{Cx, Layout, Note, Progress, ProjectError, ProjectName, R, chrono};
+use crate::{Cx, Layout, Note, Progress, ProjectError, ProjectName, R, chrono, packages};
 use corpus_core::host::Watched;
 use corpus_core::merge::update;
 use corpus_core::{Call, Diagnostic, Event, Map, RunReport, Severity, Shared, Value};
@@ -28,6 +29,8 @@ pub struct Run<'a> {
     pub verbose: bool,
     /// Where recipes are taken from instead: a dry run's trees.
     pub over: Option<Cx>,
+    /// What may end it; `None` on the way back.
+    pub stop: Option<Stop>,
     out: Mutex<Tell<'a>>,
     began: Instant,
     step: Option<Instant>,
@@ -89,6 +92,7 @@ impl<'a> Run<'a> {
             report,
             verbose: false,
             over: None,
+            stop: None,
             out: Mutex::new(Tell { out, log }),
             began: Instant::now(),
             step: None,
@@ -153,18 +157,48 @@ impl<'a> Run<'a> {
         ok
     }
 
+    /// Tells whether the deployment is to end before its time.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(|stop| stop.why().is_some())
+    }
+
+    /// Ends the watch for what may end the deployment; if that is why it failed, the report says so.
+    pub fn stopped(&mut self, ok: bool) {
+        let Some(why) = self.stop.take().and_then(|stop| stop.why()).filter(|_| !ok) else { return };
+        self.say(&format!("the deployment is ended: {why}"));
+        let step = self.report.steps.last_mut().map(|step| {
+            step.result = false;
+            step.name.clone()
+        });
+        let failed = self.report.failed.get_or_insert_with(FailedAt::default);
+        failed.step = step.unwrap_or_else(|| "start".to_owned());
+        failed.comment = why;
+    }
+
     /// Runs a recipe of the project, `NAME` of `makina-projects.PROJECT.NAME`. Tells whether it succeeded.
     pub fn sls(&mut self, recipe: &str, test: bool) -> bool {
         let began = Instant::now();
         let sls = format!("makina-projects.{}.{recipe}", self.name);
-        let outcome = match self.session() {
-            Ok(session) => self.states(&session, &sls, test),
-            Err(error) => Outcome::Compile(vec![Diagnostic::error(error.text())]),
+        let (outcome, warnings) = match self.session() {
+            Ok(session) => (self.states(&session, &sls, test), session.take_warnings()),
+            Err(error) => (Outcome::Compile(vec![Diagnostic::error(error.text())]), vec![]),
         };
+        let mut told = self.report.comment.clone();
+        for warning in warnings.iter().filter(|one| one.severity == Severity::Warning) {
+            let line = format!("    warning: {}", warning.message);
+            if !told.contains(&line) {
+                self.say(&line);
+                told += &line;
+            }
+        }
         let (report, text, failed) = read(&outcome);
         let result = failed.is_none();
-        let changed = report.map_or(0, |report| report.chunks.iter().filter(|chunk| chunk.changed()).count());
-        let states = report.map_or(0, |report| report.chunks.len());
+        let chunks = report.map_or(&[][..], |report| &report.chunks);
+        let names = chunks.iter().filter(|chunk| chunk.changed());
+        let mut changed: Vec<String> = names.map(|chunk| format!("{} ({})", chunk.id, name(chunk))).collect();
+        let changes = u32::try_from(changed.len()).unwrap_or(u32::MAX);
+        changed.truncate(100);
+        let states = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
         let whole: String = text.lines().map(|line| format!("    {line}\n")).collect();
         if result {
             self.say(&format!(
@@ -181,12 +215,11 @@ impl<'a> Run<'a> {
         {
             self.report.failed = Some(FailedAt { step, sls: Some(sls.clone()), ..failed });
         }
-        let changes = u32::try_from(changed).unwrap_or(u32::MAX);
         self.report.changes += changes;
         if let Some(step) = self.report.steps.last_mut() {
             step.result &= result;
-            let states = u32::try_from(states).unwrap_or(u32::MAX);
-            step.sls.push(SlsReport { sls, result, states, changes, seconds: began.elapsed().as_secs_f64() });
+            let seconds = began.elapsed().as_secs_f64();
+            step.sls.push(SlsReport { sls, result, states, changes, changed, seconds });
         }
         result
     }
@@ -203,10 +236,13 @@ impl<'a> Run<'a> {
             let all: Map = [(self.name.as_str(), Value::from(cfg))].into_iter().collect();
             opts.insert("ms_projects", all);
         }
-        let host: Box<dyn corpus_core::Act> = Box::new(Machine::new());
-        let host: Box<dyn corpus_core::Act> = Box::new(Watched(Recording::new(host, &self.layout, &self.report.id)));
+        let host: Box<dyn corpus_core::Act> =
+            Box::new(self.stop.as_ref().map_or_else(Machine::new, |stop| Machine::stopping(stop.flag())));
+        let host: Box<dyn corpus_core::Act> = Box::new(Watched(
+            Recording::new(host, &self.layout, &self.report.id).until(self.stop.as_ref().map(Stop::flag)),
+        ));
         let cx = self.over.as_ref().unwrap_or(self.cx);
-        Ok(Arc::new(cx.session(host)?.with_shared(self.shared.clone(), data)))
+        Ok(Arc::new(cx.session(host)?.with_shared(self.shared.clone(), data).revising(packages::renew)))
     }
 
     fn states(&self, session: &Arc<corpus_master::Session>, sls: &str, test: bool) -> Outcome {

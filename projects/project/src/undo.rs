@@ -12,7 +12,8 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a path was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +50,8 @@ pub struct Recording {
     /// What has its own way back: the project's trees.
     except: PathBuf,
     state: Mutex<State>,
+    /// Once it is set, nothing changes any more.
+    stop: Option<Arc<AtomicBool>>,
 }
 
 #[derive(Default)]
@@ -81,7 +84,13 @@ impl Recording {
                 .collect(),
             file: None,
         };
-        Self { host, folder, except: layout.dir.clone(), state: Mutex::new(state) }
+        Self { host, folder, except: layout.dir.clone(), state: Mutex::new(state), stop: None }
+    }
+
+    /// Lets nothing change once a flag is set.
+    pub fn until(mut self, stop: Option<Arc<AtomicBool>>) -> Self {
+        self.stop = stop;
+        self
     }
 
     fn keep_for(&self, effect: &Effect) -> R<()> {
@@ -352,6 +361,9 @@ impl Before for Recording {
         &*self.host
     }
     fn before(&self, effect: &Effect) -> HostResult<()> {
+        if self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+            return Err(HostError::other("change anything", "the deployment was stopped"));
+        }
         // What cannot be undone is not begun: a full disk is found here, before damage.
         self.keep_for(effect).map_err(|error| HostError::other("keep what was there", error.message))
     }

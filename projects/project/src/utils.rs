@@ -2,6 +2,7 @@
 //! has where.
 
 use crate::functions::{cx, told};
+use crate::settings::settings;
 use crate::{ProjectError, config, disk};
 use corpus_core::merge::update;
 use corpus_core::{Call, Caller, Data, ExecError, Map, Value, python};
@@ -66,6 +67,21 @@ table! {
     "mc_pgsql.settings" "()" "Returns the settings of PostgreSQL." => settings;
     "mc_mysql.settings" "()" "Returns the settings of MySQL." => settings;
     "mc_redis.settings" "()" "Returns the settings of Redis." => settings;
+    "mc_rabbitmq.settings" "()" "Returns the settings of RabbitMQ." => settings;
+    "mc_pkgs.settings" "()" "Returns how packages are installed." => settings;
+    "mc_logrotate.settings" "()" "Returns the settings of log rotation." => settings;
+    "mc_dbsmartbackup.settings" "()" "Returns where dumps of databases are kept." => settings;
+    "mc_www.settings" "()" "Returns the settings that web servers share." => settings;
+    "mc_nodejs.ver" "()" "Returns the version of node.js, as the distribution has it." => node_version;
+    "mc_dumper.json_dump" "(data)" "Writes data as JSON." => json_dump;
+    "mc_dumper.json_load" "(data)" "Reads JSON." => json_load;
+    "mc_dumper.yaml_dump" "(data, flow=False)" "Writes data as YAML." => yaml_dump;
+    "mc_dumper.yaml_load" "(data)" "Reads YAML." => yaml_load;
+    "mc_utils.odict" "()" "Returns an empty mapping; all of them keep their order." => empty;
+    "mc_utils.deepcopy" "(value)" "Returns a copy: data is never shared." => same;
+    "mc_utils.copy_dictupdate" "(dict1, dict2)" "Merges the second mapping into a copy of the first." => dictupdate;
+    "mc_utils.indent" "(text, spaces=16)" "Indents all lines but the first." => indent;
+    "mc_utils.purge_memoize_cache" "()" "Does nothing: nothing is remembered." => empty;
     "mc_localsettings.settings" "()" "Returns the settings of the machine." => settings;
 }
 
@@ -139,7 +155,8 @@ fn dictupdate(call: &Call, _: &Arc<Session>, _: &Arc<Data>) -> Answer {
     Ok(out.into())
 }
 
-fn found(session: &Arc<Session>, data: &Arc<Data>, key: &str) -> Option<Value> {
+/// Looks a setting up.
+pub fn found(session: &Arc<Session>, data: &Arc<Data>, key: &str) -> Option<Value> {
     let facts = crate::Facts { data: data.clone(), session: session.clone() };
     config::get(&facts, key)
 }
@@ -207,6 +224,20 @@ fn same(call: &Call, _: &Arc<Session>, _: &Arc<Data>) -> Answer {
     first(call, "value")
 }
 
+fn empty(_: &Call, _: &Arc<Session>, _: &Arc<Data>) -> Answer {
+    Ok(Map::new().into())
+}
+
+fn indent(call: &Call, _: &Arc<Session>, _: &Arc<Data>) -> Answer {
+    let text = call.need(0, "text")?;
+    let spaces = call.arg(1, "spaces").and_then(Value::as_int).and_then(|n| usize::try_from(n).ok()).unwrap_or(16);
+    Ok(text.trim_end().replace('\n', &format!("\n{}", " ".repeat(spaces))).into())
+}
+
+fn node_version(_: &Call, _: &Arc<Session>, _: &Arc<Data>) -> Answer {
+    Ok("system".into())
+}
+
 fn local_minion_id(_: &Call, _: &Arc<Session>, data: &Arc<Data>) -> Answer {
     Ok(data.id.to_string().into())
 }
@@ -233,7 +264,7 @@ fn generate_password(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> A
 }
 
 /// Passwords that were made for a key are kept in one file of root's, beside the projects.
-fn stored_password(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Answer {
+pub fn stored_password(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Answer {
     let key = call.need(0, "key")?;
     let cx = cx(session);
     let path = cx.projects.join(".passwords.yaml");
@@ -286,97 +317,4 @@ fn server_aliases(call: &Call, _: &Arc<Session>, _: &Arc<Data>) -> Answer {
         Value::Str(text) => Ok(text.split_whitespace().collect::<Vec<_>>().into()),
         other => Ok(other),
     }
-}
-
-/// What `*.settings` says, and what pillar, grains and configuration change of it: `makina-states.<where>.<name>.<key>`.
-fn settings(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Answer {
-    let module = call.fun.split('.').next().unwrap_or_default().trim_start_matches("mc_");
-    let mut out = Map::new();
-    for (key, value) in built_in(module, session, data) {
-        let wheres = ["localsettings", "services", "services.http", "services.db", "services.php"];
-        let paths = wheres.iter().map(|place| format!("makina-states.{place}.{module}.{key}"));
-        let own = paths.filter_map(|path| found(session, data, &path)).next();
-        out.insert(key, own.unwrap_or(value));
-    }
-    Ok(out.into())
-}
-
-fn built_in(module: &str, session: &Arc<Session>, data: &Arc<Data>) -> Vec<(String, Value)> {
-    let cx = cx(session);
-    let bundle = session.corpus.engine.roots().roots("base").last().cloned().unwrap_or_default();
-    let (reset, projects) = (bundle.join("bin/reset-perms"), cx.projects.display().to_string());
-    let root = |path: &str| cx.projects.with_file_name(path).display().to_string();
-    let reset = reset.display().to_string();
-    let family = data.grains.get("os_family").and_then(Value::as_str).unwrap_or("Debian");
-    let web = if family == "Debian" { "www-data" } else { "nginx" };
-    let texts: Vec<(&str, &str)> = match module {
-        "locations" => {
-            let (srv, apps) = (root(""), root("apps"));
-            let srv = srv.trim_end_matches('/');
-            let all = [
-                ("root_dir", ""),
-                ("conf_dir", "/etc"),
-                ("var_dir", "/var"),
-                ("var_lib_dir", "/var/lib"),
-                ("var_log_dir", "/var/log"),
-                ("var_spool_dir", "/var/spool"),
-                ("var_run_dir", "/run"),
-                ("var_tmp_dir", "/var/tmp"),
-                ("var_cache_dir", "/var/cache"),
-                ("tmp_dir", "/tmp"),
-                ("home_dir", "/home"),
-                ("users_home_dir", "/home/users"),
-                ("root_home_dir", "/root"),
-                ("initd_dir", "/etc/init.d"),
-                ("upstart_dir", "/etc/init"),
-                ("systemd_dir", "/etc/systemd/system"),
-                ("bin_dir", "/usr/bin"),
-                ("sbin_dir", "/usr/sbin"),
-                ("lbin_dir", "/usr/local/bin"),
-                ("lsbin_dir", "/usr/local/sbin"),
-                ("lib_dir", "/lib"),
-                ("share_dir", "/usr/share"),
-                ("usr_dir", "/usr"),
-                ("sudoersd_dir", "/etc/sudoers.d"),
-                ("srv_dir", srv),
-                ("prefix", srv),
-                ("projects_dir", &projects),
-                ("apps_dir", &apps),
-                ("resetperms", &reset),
-            ];
-            return all.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect();
-        }
-        "usergroup" => vec![("group", "editor"), ("groupId", "65753"), ("defaultSysadmin", "sysadmin")],
-        "apache" => vec![
-            ("httpd_user", web),
-            ("httpd_group", web),
-            ("basedir", "/etc/apache2"),
-            ("confdir", "/etc/apache2/conf-available"),
-            ("vhostdir", "/etc/apache2/sites-available"),
-            ("logdir", "/var/log/apache2"),
-            ("serveradmin_mail", "webmaster@localhost"),
-        ],
-        "nginx" => vec![
-            ("user", web),
-            ("basedir", "/etc/nginx"),
-            ("confdir", "/etc/nginx/conf.d"),
-            ("vhostdir", "/etc/nginx/sites-available"),
-            ("logdir", "/var/log/nginx"),
-            ("loglevel", "crit"),
-            ("default_vhost", "True"),
-            ("client_max_body_size", "0"),
-        ],
-        "php" => vec![("fpm_user", web), ("fpm_group", web), ("fpm_sockets_dir", "/run/php"), ("confdir", "/etc/php")],
-        "nodejs" => {
-            vec![("prefix", "/srv/apps/node"), ("version", "system"), ("bin", "/usr/bin/node"), ("npm", "/usr/bin/npm")]
-        }
-        "python" => vec![("python", "/usr/bin/python3"), ("bin", "/usr/bin/python3")],
-        "pgsql" => vec![("user", "postgres"), ("default_user", "postgres"), ("port", "5432"), ("host", "localhost")],
-        "mysql" => {
-            vec![("user", "mysql"), ("port", "3306"), ("host", "localhost"), ("sockpath", "/run/mysqld/mysqld.sock")]
-        }
-        "redis" => vec![("host", "localhost"), ("port", "6379")],
-        _ => vec![("locale", "C.UTF-8")],
-    };
-    texts.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect()
 }

@@ -147,7 +147,7 @@ pub fn run(session: &Arc<Session>, call: &Call, events: &(dyn Fn(Event) + Sync))
         Err(PillarFailure::Errors(_, errors)) => return Outcome::Failed(pillar_failed(&errors)),
     };
     let loader = loader(session, &data);
-    let compiled = match compile(session, call, &data, &env, &loader) {
+    let mut compiled = match compile(session, call, &data, &env, &loader) {
         Ok(compiled) => compiled,
         Err(mut errors) => {
             if let (Some(first), Some(hint)) = (errors.first_mut(), runner(session, call)) {
@@ -157,6 +157,8 @@ pub fn run(session: &Arc<Session>, call: &Call, events: &(dyn Fn(Event) + Sync))
         }
     };
     fileserver::lock(&session.warnings).extend(compiled.warnings);
+    let revised = session.revise(&mut compiled.low);
+    fileserver::lock(&session.warnings).extend(revised);
     let low = Arc::new(compiled.low);
     let corpus = &session.corpus;
     let warnings = crate::python::warnings(corpus.engine.roots(), &low, &corpus.registry, &loader);

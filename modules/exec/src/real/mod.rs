@@ -18,7 +18,8 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How files are named while they are written; whatever lists directories may skip them.
 pub const TEMP_PREFIX: &str = ".corpus-";
@@ -39,6 +40,8 @@ pub struct Real {
     moved: Mutex<HashMap<PathBuf, PathBuf>>,
     /// The digests of those, as long as nobody touches them.
     known: Mutex<HashMap<Stamp, [u8; 32]>>,
+    /// Once it is set, no program is started, and those that run are ended.
+    stop: Option<Arc<AtomicBool>>,
 }
 
 /// Which file it is, and its last change: device, inode, size, and the times of its content and of itself.
@@ -52,6 +55,16 @@ impl Real {
     /// Makes a view of this machine.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Makes a view of this machine on which programs end once a flag is set.
+    pub fn stopping(stop: Arc<AtomicBool>) -> Self {
+        Self { stop: Some(stop), ..Self::default() }
+    }
+
+    /// Tells whether all is to stop.
+    fn stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 
     fn moved(&self) -> MutexGuard<'_, HashMap<PathBuf, PathBuf>> {

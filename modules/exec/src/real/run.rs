@@ -83,6 +83,10 @@ pub fn run(host: &Real, command: &Command) -> HostResult<Output> {
     let [program, args @ ..] = &command.argv[..] else {
         return Err(HostError::other("run", "there is no program to run"));
     };
+    let stopped = || HostError::other(&what, "it was stopped");
+    if host.stopped() {
+        return Err(stopped());
+    }
     let handed = Handed::of(command).map_err(fail)?;
     let mut process = prepare(host, command, program, &handed)?;
     process.args(args.iter().map(|word| handed.named(word)));
@@ -101,9 +105,10 @@ pub fn run(host: &Real, command: &Command) -> HostResult<Output> {
     // It holds the pipes' other ends; reading would never end while they are open.
     drop(process);
     let deadline = timeout.map(|t| Instant::now() + t);
-    let seen = watch(&mut child, out, err, command.stdin.as_deref().unwrap_or_default(), deadline);
+    let limits = Limits { deadline, host };
+    let seen = watch(&mut child, out, err, command.stdin.as_deref().unwrap_or_default(), &limits);
     let output = seen.map_err(fail)?;
-    Ok(output)
+    if output.timed_out && host.stopped() { Err(stopped()) } else { Ok(output) }
 }
 
 fn pipes(process: &mut std::process::Command, merged: bool) -> io::Result<(OwnedFd, Option<OwnedFd>)> {
@@ -344,13 +349,19 @@ impl Stream {
     }
 }
 
+/// What ends a program before its time.
+struct Limits<'a> {
+    deadline: Option<Instant>,
+    host: &'a Real,
+}
+
 /// Feeds and reads a program until it has ended and its streams are closed.
 fn watch(
     child: &mut Child,
     out: OwnedFd,
     err: Option<OwnedFd>,
     mut input: &[u8],
-    deadline: Option<Instant>,
+    limits: &Limits<'_>,
 ) -> io::Result<Output> {
     let mut output = Output { pid: child.id(), ..Output::default() };
     let group = Pid::from_raw(child.id().cast_signed());
@@ -379,8 +390,9 @@ fn watch(
         if status.is_some() && (closed || output.timed_out || now.duration_since(last_heard) >= SILENCE) {
             break;
         }
+        let deadline = limits.deadline;
         match (deadline, kill_at) {
-            (Some(deadline), None) if now >= deadline => {
+            (_, None) if deadline.is_some_and(|deadline| now >= deadline) || limits.host.stopped() => {
                 output.timed_out = true;
                 signal(Signal::TERM);
                 kill_at = Some(now + GRACE);

@@ -13,3 +13,11 @@ jdk-package:
       - mc_proxy: jdk-pre-install-hook
     - watch_in:
       - mc_proxy: jdk-post-install-hook
+
+# The names under which projects of the original know the hook.
+{% for hook in ['makina-states-jdk_begin', 'makina-states-jdk_last'] %}
+{{ hook }}:
+  mc_proxy.hook:
+    - require:
+      - mc_proxy: jdk-{{ 'pre' if hook.endswith('begin') else 'post' }}-install-hook
+{% endfor %}

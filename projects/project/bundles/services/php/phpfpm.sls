@@ -2,7 +2,7 @@
 include:
   - makina-states.services.php.hooks
 
-{% set version = (salt['file.readdir']('/etc/php') | reject('in', ['.', '..']) | sort | last) if salt['file.directory_exists']('/etc/php') else salt['mc_utils.get']('makina-states.services.php.version', '8.4') %}
+{% set version = salt['mc_php.settings']().version %}
 php-fpm-package:
   pkg.installed:
     - pkgs:

@@ -1,9 +1,12 @@
-# PostgreSQL, as the distribution has it.
-{% for hook in ['pre-install', 'post-install', 'pre-conf', 'post-conf', 'pre-restart', 'post-restart', 'pre-hardrestart',
-                'post-hardrestart'] %}
-makina-postgresql-{{ hook }}-hook:
-  mc_proxy.hook: []
-{% endfor %}
+{#- PostgreSQL, as the distribution has it; the macros that make databases and users. -#}
+{%- import "makina-states/services/db/postgresql/macros.sls" as macros with context %}
+{%- set postgresql_db = macros.postgresql_db %}
+{%- set postgresql_user = macros.postgresql_user %}
+{%- set postgresql_group = macros.postgresql_group %}
+{%- set install_pg_ext = macros.install_pg_ext %}
+{%- set install_pg_exts = macros.install_pg_exts %}
+include:
+  - makina-states.services.db.postgresql.hooks
 
 makina-postgresql-package:
   pkg.installed:
@@ -12,6 +15,7 @@ makina-postgresql-package:
       - postgresql-client
     - watch:
       - mc_proxy: makina-postgresql-pre-install-hook
+      - mc_proxy: makina-postgresql-pre-pkg
     - watch_in:
       - mc_proxy: makina-postgresql-post-install-hook
 
@@ -20,13 +24,20 @@ makina-postgresql-order:
     - require:
       - mc_proxy: makina-postgresql-post-install-hook
     - require_in:
+      - mc_proxy: makina-postgresql-post-pkg
       - mc_proxy: makina-postgresql-pre-conf-hook
 
 makina-postgresql-service:
   service.running:
     - name: postgresql
     - enable: true
+    - require:
+      - mc_proxy: makina-postgresql-post-pkg
+      - mc_proxy: makina-postgresql-presetup
     - watch:
       - mc_proxy: makina-postgresql-post-conf-hook
     - watch_in:
       - mc_proxy: makina-postgresql-post-restart-hook
+    - require_in:
+      - mc_proxy: makina-postgresql-post-base
+      - mc_proxy: makina-postgresql-post-inst

@@ -1,9 +1,6 @@
 # Redis, as the distribution has it.
-{% for hook in ['pre-install', 'post-install', 'pre-conf', 'post-conf', 'pre-restart', 'post-restart', 'pre-hardrestart',
-                'post-hardrestart'] %}
-redis-{{ hook }}-hook:
-  mc_proxy.hook: []
-{% endfor %}
+include:
+  - makina-states.services.db.redis.hooks
 
 redis-package:
   pkg.installed:

@@ -9,6 +9,20 @@
                    'loglevel': loglevel, 'port': port, 'default_server': default_server, 'cfg': cfg,
                    'project': project or (cfg.name if cfg is mapping else cfg)} %}
 {%- do context.update(kwargs) %}
+{%- set owner = cfg if cfg is mapping else (salt['mc_project.get_configuration'](context.project) if context.project else {}) %}
+{%- if owner.get('group') and not owner.get('no_user') %}
+# What a project's group reads, its web server reads.
+{{ id }}-nginx-member:
+  user.present:
+    - name: {{ salt['mc_nginx.settings']().user }}
+    - groups:
+      - {{ owner.group }}
+    - remove_groups: false
+    - watch:
+      - mc_proxy: nginx-pre-conf-hook
+    - watch_in:
+      - mc_proxy: nginx-post-conf-hook
+{%- endif %}
 {%- set data = salt['mc_utils.json_dump'](context) %}
 {%- set base = '/etc/nginx/sites-available/' ~ id %}
 {%- set parts = [] %}
@@ -108,12 +122,39 @@ nginx-maps:
     - mode: '0644'
     - contents: |
         map $http_x_forwarded_proto $forwarded_ssl_scheme { default $scheme; https https; }
+        map $forwarded_ssl_scheme $fastcgi_ssl_toggle { default ""; https on; }
+        map $http_x_forwarded_port $forwarded_server_port { default $server_port; "~^[0-9]+$" $http_x_forwarded_port; }
+        geo $dont_show_fpm_status { default 1; 127.0.0.0/8 0; ::1 0; }
         server_names_hash_bucket_size 128;
     - watch:
       - mc_proxy: nginx-post-install-hook
       - mc_proxy: nginx-pre-conf-hook
     - watch_in:
       - mc_proxy: nginx-post-conf-hook
+
+# The distribution's own site would answer for every name that is none of a project's.
+nginx-default-site:
+  file.absent:
+    - name: /etc/nginx/sites-enabled/default
+    - watch:
+      - mc_proxy: nginx-post-install-hook
+      - mc_proxy: nginx-pre-conf-hook
+    - watch_in:
+      - mc_proxy: nginx-post-conf-hook
+
+# What virtual hosts of PHP applications include.
+{% for part in ['fastcgi_fpm_drupal.conf', 'fastcgi_fpm_symfony.conf', 'php_fpm_status_vhost.conf', 'map_cache.conf'] %}
+nginx-{{ part }}:
+  file.managed:
+    - name: /etc/nginx/{{ part }}
+    - source: salt://makina-states/services/http/nginx/files/{{ 'fastcgi_fpm.conf' if part.startswith('fastcgi') else part }}
+    - mode: '0644'
+    - watch:
+      - mc_proxy: nginx-post-install-hook
+      - mc_proxy: nginx-pre-conf-hook
+    - watch_in:
+      - mc_proxy: nginx-post-conf-hook
+{% endfor %}
 
 nginx-order-install:
   mc_proxy.hook:

@@ -1,0 +1,5 @@
+# The map server of QGIS, as the distribution has it.
+prereq-qgis:
+  pkg.installed:
+    - pkgs:
+      - qgis-server

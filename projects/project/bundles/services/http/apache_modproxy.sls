@@ -1,0 +1,3 @@
+# A part of the original's Apache: here all of it is one.
+include:
+  - makina-states.services.http.apache
