@@ -170,7 +170,7 @@ impl<'a> Cloud<'a> {
         let roster = records.ledger.roster(&known);
         let head =
             "# Written by corpus: the machines of its clouds. Do not edit; the configuration's roster comes first.\n";
-        store.write_text(ROSTER, &format!("{head}{}", corpus_render::yaml::emit(&roster.into(), true)))
+        store.write_text(ROSTER, &format!("{head}{}", corpus_core::yaml::emit(&roster.into(), true)))
     }
 
     /// Reads what a driver has on a node.

@@ -84,7 +84,7 @@ impl KeyStore for Documents<'_> {
         for path in &self.files {
             let text = std::fs::read_to_string(path).map_err(|error| format!("read {path}: {error}"))?;
             // What is wrong is told by its place alone: the text holds secrets.
-            let node = corpus_render::yaml::parse(&text).map_err(|error| {
+            let node = corpus_core::yaml::parse(&text).map_err(|error| {
                 let pos = error.place(&text);
                 format!("{path}:{}:{} cannot be read as YAML", pos.line, pos.col)
             })?;

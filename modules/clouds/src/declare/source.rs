@@ -20,7 +20,7 @@ enum Place {
 impl Source {
     /// Reads plain YAML.
     pub fn parse(text: &str, file: &str) -> Result<Self, Diagnostic> {
-        match corpus_render::yaml::parse(text) {
+        match corpus_core::yaml::parse(text) {
             Ok(node) => Ok(Self { node, place: Arc::new(Place::Text { file: file.into(), text: text.to_owned() }) }),
             Err(error) => {
                 let mut wrong = Diagnostic::error(error.message.clone()).at(Span::new(file, error.place(text)), "");

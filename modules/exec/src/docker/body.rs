@@ -187,7 +187,9 @@ fn read(name: &str, kind: Kind, value: &Value) -> Result<Value, ExecError> {
         Kind::Text => text.into(),
         Kind::Path if text.starts_with('/') => text.into(),
         Kind::Path => return Err(invalid(name, format!("'{text}' is not an absolute path"))),
-        Kind::Int => text.trim().parse::<i64>().map_err(|_| invalid(name, format!("'{text}' is not an integer")))?.into(),
+        Kind::Int => {
+            text.trim().parse::<i64>().map_err(|_| invalid(name, format!("'{text}' is not an integer")))?.into()
+        }
         Kind::Bool => value.truthy().into(),
         Kind::Bytes if text.trim() == "-1" => (-1).into(),
         Kind::Bytes => bytes(&text).ok_or_else(|| invalid(name, format!("'{text}' is no size, such as 512M")))?.into(),
@@ -233,7 +235,8 @@ fn special(name: &str, value: &Value, config: &mut Map, host: &mut Map) -> Resul
     match name {
         "environment" => {
             let all = pairs(name, value)?;
-            let lines: Vec<String> = all.iter().map(|(k, v)| format!("{}={}", python::str(k), python::str(v))).collect();
+            let lines: Vec<String> =
+                all.iter().map(|(k, v)| format!("{}={}", python::str(k), python::str(v))).collect();
             config.insert("Env", lines);
         }
         "volumes" | "binds" => volumes(name, value, config, host)?,
@@ -247,7 +250,8 @@ fn special(name: &str, value: &Value, config: &mut Map, host: &mut Map) -> Resul
         "restart_policy" => {
             let text = python::str(value);
             let (policy, count) = text.split_once(':').unwrap_or((&text, "0"));
-            let count: i64 = count.parse().map_err(|_| invalid(name, format!("Retry count '{count}' is non-numeric")))?;
+            let count: i64 =
+                count.parse().map_err(|_| invalid(name, format!("Retry count '{count}' is non-numeric")))?;
             let row: Map = [("Name", Value::from(policy)), ("MaximumRetryCount", count.into())].into_iter().collect();
             host.insert("RestartPolicy", row);
         }
@@ -272,7 +276,10 @@ fn special(name: &str, value: &Value, config: &mut Map, host: &mut Map) -> Resul
         "links" => {
             let lines: Vec<String> = match value {
                 Value::Map(map) => map.iter().map(|(k, v)| format!("{}:{}", python::str(k), python::str(v))).collect(),
-                _ => words().into_iter().map(|word| if word.contains(':') { word } else { format!("{word}:{word}") }).collect(),
+                _ => words()
+                    .into_iter()
+                    .map(|word| if word.contains(':') { word } else { format!("{word}:{word}") })
+                    .collect(),
             };
             host.insert("Links", lines);
         }
@@ -308,12 +315,18 @@ fn special(name: &str, value: &Value, config: &mut Map, host: &mut Map) -> Resul
 fn host_ulimits(name: &str, value: &Value, host: &mut Map) -> Result<(), ExecError> {
     let mut rows = vec![];
     for word in listed(Some(value)) {
-        let form = || invalid(name, format!("Ulimit definition '{word}' is not in the format type=soft_limit[:hard_limit]"));
+        let form =
+            || invalid(name, format!("Ulimit definition '{word}' is not in the format type=soft_limit[:hard_limit]"));
         let (kind, limits) = word.split_once('=').ok_or_else(form)?;
         let (soft, hard) = limits.split_once(':').unwrap_or((limits, limits));
-        let number = |text: &str| text.trim().parse::<i64>().map_err(|_| invalid(name, format!("Limit '{word}' contains non-numeric value(s)")));
-        let row: Map =
-            [("Name", Value::from(kind)), ("Soft", number(soft)?.into()), ("Hard", number(hard)?.into())].into_iter().collect();
+        let number = |text: &str| {
+            text.trim()
+                .parse::<i64>()
+                .map_err(|_| invalid(name, format!("Limit '{word}' contains non-numeric value(s)")))
+        };
+        let row: Map = [("Name", Value::from(kind)), ("Soft", number(soft)?.into()), ("Hard", number(hard)?.into())]
+            .into_iter()
+            .collect();
         rows.push(Value::from(row));
     }
     host.insert("Ulimits", rows);
@@ -343,7 +356,12 @@ fn healthcheck(value: &Value) -> Result<Value, ExecError> {
             "timeout" => _ = out.insert("Timeout", seconds()?),
             "start_period" => _ = out.insert("StartPeriod", seconds()?),
             "retries" => _ = out.insert("Retries", read("healthcheck", Kind::Int, value)?),
-            _ => return Err(invalid("healthcheck", format!("`{name}` is none of test, interval, timeout, retries, start_period"))),
+            _ => {
+                return Err(invalid(
+                    "healthcheck",
+                    format!("`{name}` is none of test, interval, timeout, retries, start_period"),
+                ));
+            }
         }
     }
     Ok(out.into())
@@ -385,7 +403,8 @@ fn volumes(name: &str, value: &Value, config: &mut Map, host: &mut Map) -> Resul
 /// Writes a port as the API does, `80/tcp`.
 fn port(name: &str, text: &str) -> Result<String, ExecError> {
     let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let number: u16 = number.trim().parse().map_err(|_| invalid(name, format!("'{text}' is no port, such as 80 or 53/udp")))?;
+    let number: u16 =
+        number.trim().parse().map_err(|_| invalid(name, format!("'{text}' is no port, such as 80 or 53/udp")))?;
     match protocol {
         "tcp" | "udp" | "sctp" => Ok(format!("{number}/{protocol}")),
         _ => Err(invalid(name, format!("'{text}': '{protocol}' is no protocol"))),
@@ -404,7 +423,9 @@ fn open(config: &mut Map, ports: &[String]) {
 fn publish(value: &Value, config: &mut Map, host: &mut Map) -> Result<(), ExecError> {
     let name = "port_bindings";
     let lines: Vec<String> = match value {
-        Value::Map(map) => map.iter().map(|(inside, outside)| format!("{}:{}", python::str(outside), python::str(inside))).collect(),
+        Value::Map(map) => {
+            map.iter().map(|(inside, outside)| format!("{}:{}", python::str(outside), python::str(inside))).collect()
+        }
         _ => listed(Some(value)),
     };
     let mut all = Map::new();
@@ -412,7 +433,8 @@ fn publish(value: &Value, config: &mut Map, host: &mut Map) -> Result<(), ExecEr
         let (path, protocol) = line.rsplit_once('/').unwrap_or((&line, "tcp"));
         let mut parts = path.rsplitn(3, ':');
         let (inside, outside, ip) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default(), parts.next());
-        let (inside, outside) = (range(name, &line, inside)?, if outside.is_empty() { vec![] } else { range(name, &line, outside)? });
+        let (inside, outside) =
+            (range(name, &line, inside)?, if outside.is_empty() { vec![] } else { range(name, &line, outside)? });
         if !outside.is_empty() && outside.len() != inside.len() {
             return Err(invalid(name, format!("'{line}': as many ports outside as inside")));
         }

@@ -40,9 +40,9 @@ impl Docker {
     /// Finds the daemon: what is given, else `docker.url` of configuration or pillar, else `DOCKER_HOST`, else the
     /// usual socket.
     pub fn of(url: Option<&str>, data: &Data) -> Result<Self, ExecError> {
-        let configured = [&data.opts, &data.pillar].into_iter().find_map(|place| {
-            place.get("docker.url").filter(|value| value.truthy()).map(python::str)
-        });
+        let configured = [&data.opts, &data.pillar]
+            .into_iter()
+            .find_map(|place| place.get("docker.url").filter(|value| value.truthy()).map(python::str));
         let url = url.map(str::to_owned).or(configured).or_else(|| crate::fns::environ::variable("DOCKER_HOST"));
         let url = url.filter(|url| !url.is_empty()).unwrap_or_else(|| "unix:///var/run/docker.sock".into());
         match url.split_once("://") {
@@ -64,9 +64,8 @@ impl Docker {
     }
 
     fn connect(&self, patience: Option<Duration>) -> Result<Box<dyn Stream>, ExecError> {
-        let failed = |error: std::io::Error| {
-            ExecError::failed(format!("docker: no daemon answers at {}: {error}", self.name()))
-        };
+        let failed =
+            |error: std::io::Error| ExecError::failed(format!("docker: no daemon answers at {}: {error}", self.name()));
         match self {
             Self::Socket(path) => {
                 let stream = UnixStream::connect(path).map_err(failed)?;
@@ -109,7 +108,8 @@ impl Docker {
         let said = answer.json()?;
         let theirs = said.get("ApiVersion").and_then(Value::as_str).unwrap_or("1.24").to_owned();
         let number = theirs.split_once('.').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
-        let version = if number.is_some_and(|number: (u32, u32)| number > API) { format!("{}.{}", API.0, API.1) } else { theirs };
+        let version =
+            if number.is_some_and(|number: (u32, u32)| number > API) { format!("{}.{}", API.0, API.1) } else { theirs };
         lock().push((self.clone(), version.clone()));
         Ok(version)
     }
@@ -133,7 +133,13 @@ impl Docker {
         if answer.status < 400 { Ok(answer) } else { Err(answer.error()) }
     }
 
-    fn ask(&self, method: &str, path: &str, body: Option<Value>, patience: Option<Duration>) -> Result<Answer, ExecError> {
+    fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+        patience: Option<Duration>,
+    ) -> Result<Answer, ExecError> {
         let json = body.map(|body| serde_json::to_vec(&body).unwrap_or_default()).unwrap_or_default();
         let headers: &[(&str, &str)] = if json.is_empty() { &[] } else { &[("Content-Type", "application/json")] };
         self.send(method, path, headers, (&mut json.as_slice(), json.len() as u64), patience)
@@ -234,7 +240,8 @@ impl Answer {
         if self.body.trim_ascii().is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&self.body).map_err(|error| ExecError::failed(format!("docker: an answer is no JSON: {error}")))
+        serde_json::from_slice(&self.body)
+            .map_err(|error| ExecError::failed(format!("docker: an answer is no JSON: {error}")))
     }
 
     /// Reads the body of an order that tells how it goes, a line for each step. What it says of an error is one.
@@ -276,7 +283,10 @@ mod tests {
 
     #[test]
     fn reads_answers() {
-        let answer = parse(b"HTTP/1.0 404 Not Found\r\nContent-Type: application/json\r\n\r\n{\"message\":\"No such container: x\"}").expect("an answer");
+        let answer = parse(
+            b"HTTP/1.0 404 Not Found\r\nContent-Type: application/json\r\n\r\n{\"message\":\"No such container: x\"}",
+        )
+        .expect("an answer");
         assert_eq!(answer.error().to_string(), "Error 404: No such container: x");
         let steps = Answer { status: 200, body: b"{\"status\":\"a\"}\r\n{\"error\":\"no space\"}\r\n".to_vec() };
         assert_eq!(steps.steps().expect_err("an error").to_string(), "no space");

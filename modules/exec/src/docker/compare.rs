@@ -20,18 +20,76 @@ const DAEMONS: &[&str] = &[
 
 /// The keys of `HostConfig` that a declaration decides.
 const HOST: &[&str] = &[
-    "AutoRemove", "Binds", "BlkioWeight", "CapAdd", "CapDrop", "CgroupParent", "CgroupnsMode", "CpuPeriod", "CpuQuota",
-    "CpuShares", "CpusetCpus", "CpusetMems", "Devices", "Dns", "DnsOptions", "DnsSearch", "ExtraHosts", "GroupAdd", "Init",
-    "IpcMode", "Isolation", "Links", "LogConfig", "Memory", "MemoryReservation", "MemorySwap", "MemorySwappiness",
-    "NanoCpus", "NetworkMode", "OomKillDisable", "OomScoreAdj", "PidMode", "PidsLimit", "PortBindings", "Privileged",
-    "PublishAllPorts", "ReadonlyRootfs", "RestartPolicy", "Runtime", "SecurityOpt", "ShmSize", "StorageOpt", "Sysctls",
-    "Tmpfs", "UTSMode", "Ulimits", "UsernsMode", "VolumeDriver", "VolumesFrom",
+    "AutoRemove",
+    "Binds",
+    "BlkioWeight",
+    "CapAdd",
+    "CapDrop",
+    "CgroupParent",
+    "CgroupnsMode",
+    "CpuPeriod",
+    "CpuQuota",
+    "CpuShares",
+    "CpusetCpus",
+    "CpusetMems",
+    "Devices",
+    "Dns",
+    "DnsOptions",
+    "DnsSearch",
+    "ExtraHosts",
+    "GroupAdd",
+    "Init",
+    "IpcMode",
+    "Isolation",
+    "Links",
+    "LogConfig",
+    "Memory",
+    "MemoryReservation",
+    "MemorySwap",
+    "MemorySwappiness",
+    "NanoCpus",
+    "NetworkMode",
+    "OomKillDisable",
+    "OomScoreAdj",
+    "PidMode",
+    "PidsLimit",
+    "PortBindings",
+    "Privileged",
+    "PublishAllPorts",
+    "ReadonlyRootfs",
+    "RestartPolicy",
+    "Runtime",
+    "SecurityOpt",
+    "ShmSize",
+    "StorageOpt",
+    "Sysctls",
+    "Tmpfs",
+    "UTSMode",
+    "Ulimits",
+    "UsernsMode",
+    "VolumeDriver",
+    "VolumesFrom",
 ];
 
 /// The keys of `Config` that a declaration or the image decides.
 const CONFIG: &[&str] = &[
-    "Cmd", "Domainname", "Entrypoint", "Env", "ExposedPorts", "Healthcheck", "Hostname", "Labels", "MacAddress",
-    "NetworkDisabled", "OpenStdin", "StopSignal", "StopTimeout", "Tty", "User", "Volumes", "WorkingDir",
+    "Cmd",
+    "Domainname",
+    "Entrypoint",
+    "Env",
+    "ExposedPorts",
+    "Healthcheck",
+    "Hostname",
+    "Labels",
+    "MacAddress",
+    "NetworkDisabled",
+    "OpenStdin",
+    "StopSignal",
+    "StopTimeout",
+    "Tty",
+    "User",
+    "Volumes",
+    "WorkingDir",
 ];
 
 /// Returns Salt's `{Config: {Env: {old, new}}, HostConfig: {…}}`, empty if nothing differs.
@@ -85,7 +143,8 @@ fn expected(key: &str, config: &Map, image: &Map) -> Value {
     match (key, asked) {
         ("Env", asked) => {
             let own = asked.and_then(Value::as_list).unwrap_or_default();
-            let name = |line: &Value| line.as_str().and_then(|line| line.split('=').next()).unwrap_or_default().to_owned();
+            let name =
+                |line: &Value| line.as_str().and_then(|line| line.split('=').next()).unwrap_or_default().to_owned();
             let mut all = own.to_vec();
             for line in theirs.as_list().unwrap_or_default() {
                 if !own.iter().any(|mine| name(mine) == name(line)) {
@@ -164,8 +223,12 @@ fn plain(key: &str, value: &Value) -> Value {
                 .unwrap_or_default()
                 .iter()
                 .map(|row| {
-                    let mut parts: Vec<String> =
-                        row.as_map().into_iter().flatten().map(|(k, v)| format!("{}={}", python::str(k), python::str(v))).collect();
+                    let mut parts: Vec<String> = row
+                        .as_map()
+                        .into_iter()
+                        .flatten()
+                        .map(|(k, v)| format!("{}={}", python::str(k), python::str(v)))
+                        .collect();
                     parts.sort();
                     parts.join(",")
                 })
@@ -173,7 +236,8 @@ fn plain(key: &str, value: &Value) -> Value {
         ),
         "LogConfig" => {
             let config = value.get("Config").cloned().filter(Value::truthy).unwrap_or_default();
-            let row: Map = [("Type", value.get("Type").cloned().unwrap_or_default()), ("Config", config)].into_iter().collect();
+            let row: Map =
+                [("Type", value.get("Type").cloned().unwrap_or_default()), ("Config", config)].into_iter().collect();
             row.into()
         }
         _ => value.clone(),
@@ -184,7 +248,8 @@ fn plain(key: &str, value: &Value) -> Value {
 /// `networks` declares, each with its options.
 pub fn networks(container: Option<&Value>, wanted: &Map) -> Map {
     let settings = container.and_then(|container| container.get("NetworkSettings"));
-    let have = settings.and_then(|settings| settings.get("Networks")).and_then(Value::as_map).cloned().unwrap_or_default();
+    let have =
+        settings.and_then(|settings| settings.get("Networks")).and_then(Value::as_map).cloned().unwrap_or_default();
     let id = container.and_then(|container| container.get("Id")).and_then(Value::as_str).unwrap_or_default();
     let mut out = Map::new();
     let mut put = |network: &str, key: &str, old: Value, new: Value| {
@@ -195,7 +260,8 @@ pub fn networks(container: Option<&Value>, wanted: &Map) -> Map {
     };
     for (network, options) in wanted {
         let name = python::str(network);
-        let address = ["ipv4_address", "ipv6_address"].map(|key| options.get(key).filter(|v| v.truthy()).map(python::str));
+        let address =
+            ["ipv4_address", "ipv6_address"].map(|key| options.get(key).filter(|v| v.truthy()).map(python::str));
         let aliases = sorted_words(options.get("aliases"));
         let Some(now) = have.get_value(network) else {
             let kind = if address.iter().any(Option::is_some) { "static" } else { "automatic" };
@@ -206,7 +272,8 @@ pub fn networks(container: Option<&Value>, wanted: &Map) -> Map {
             continue;
         };
         let ipam = now.get("IPAMConfig");
-        let old = ["IPv4Address", "IPv6Address"].map(|key| ipam.and_then(|ipam| ipam.get(key)).filter(|v| v.truthy()).map(python::str));
+        let old = ["IPv4Address", "IPv6Address"]
+            .map(|key| ipam.and_then(|ipam| ipam.get(key)).filter(|v| v.truthy()).map(python::str));
         if old != address {
             let row = |[v4, v6]: [Option<String>; 2]| {
                 let rows = [("IPv4Address", v4), ("IPv6Address", v6)];
@@ -252,12 +319,15 @@ mod tests {
                 "HostConfig": {"Binds": ["/a:/b:rw"], "NetworkMode": "default", "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
                 "ShmSize": 67108864, "CapAdd": ["CAP_NET_ADMIN"], "PidsLimit": null, "Dns": []}}"#,
         );
-        let args: Map = [("env", Value::from("A=1")), ("binds", "/a:/b".into()), ("cap_add", "net_admin".into())].into_iter().collect();
+        let args: Map = [("env", Value::from("A=1")), ("binds", "/a:/b".into()), ("cap_add", "net_admin".into())]
+            .into_iter()
+            .collect();
         let (config, host) = wanted(&args).expect("good");
         assert_eq!(differences(&container, &image, &config, &host), Map::new());
         let (config, host) = wanted(&[("env", Value::from("A=2"))].into_iter().collect()).expect("good");
         let found = differences(&container, &image, &config, &host);
-        let keys = |part: &str| found.get(part).and_then(Value::as_map).map(|map| map.keys().cloned().collect::<Vec<_>>());
+        let keys =
+            |part: &str| found.get(part).and_then(Value::as_map).map(|map| map.keys().cloned().collect::<Vec<_>>());
         assert_eq!(keys("Config"), Some(vec!["Env".into()]));
         assert_eq!(keys("HostConfig"), Some(vec!["Binds".into(), "CapAdd".into()]));
     }

@@ -9,8 +9,20 @@ const NEXT: &str = ".corpus-next";
 
 /// What of `docker.create` is no argument of the API.
 const OWN: &[&str] = &[
-    "name", "image", "start", "networks", "url", "skip_translate", "ignore_collisions", "validate_ip_addrs", "client_timeout",
-    "detach", "bg", "replace", "force", "shutdown_timeout",
+    "name",
+    "image",
+    "start",
+    "networks",
+    "url",
+    "skip_translate",
+    "ignore_collisions",
+    "validate_ip_addrs",
+    "client_timeout",
+    "detach",
+    "bg",
+    "replace",
+    "force",
+    "shutdown_timeout",
 ];
 
 /// Describes a container; `None` if there is none.
@@ -66,7 +78,11 @@ pub fn networks(value: &Value) -> Result<Map, ExecError> {
             Value::Map(map) => all = (**map).clone(),
             Value::List(items) => items.iter().filter_map(Value::as_map).for_each(|map| all.0.extend(map.0.clone())),
             Value::Null => {}
-            _ => return Err(ExecError::failed(format!("Invalid configuration for network '{name}' (see documentation)"))),
+            _ => {
+                return Err(ExecError::failed(format!(
+                    "Invalid configuration for network '{name}' (see documentation)"
+                )));
+            }
         }
         out.insert(name, all);
         Ok(())
@@ -216,9 +232,13 @@ pub fn change(docker: &Docker, name: &str, verb: &str, wanted: &str, timeout: Op
     let states = |old: &str, new: Value| -> Map { [("old", Value::from(old)), ("new", new)].into_iter().collect() };
     if verb != "restart" && old == wanted {
         let comment = format!("Container '{name}' already {wanted}");
-        return Ok([("result", Value::Bool(false)), ("state", states(old, wanted.into()).into()), ("comment", comment.into())]
-            .into_iter()
-            .collect());
+        return Ok([
+            ("result", Value::Bool(false)),
+            ("state", states(old, wanted.into()).into()),
+            ("comment", comment.into()),
+        ]
+        .into_iter()
+        .collect());
     }
     let query = timeout.map(|seconds| format!("?t={seconds}")).unwrap_or_default();
     docker.post_slow(&format!("/containers/{}/{verb}{query}", escaped(name)), None)?;

@@ -113,7 +113,8 @@ pub fn load(docker: &Docker, file: &str, name: Option<(&str, &str)>) -> Result<M
     out.insert("Time_Elapsed", start.elapsed().as_secs_f64());
     if let Some((repository, name)) = name {
         // The daemon names what it loaded, also if it was there before.
-        let said = steps.iter().filter_map(|step| step.str("stream")?.trim().split_once(": ").map(|(_, id)| id.to_owned()));
+        let said =
+            steps.iter().filter_map(|step| step.str("stream")?.trim().split_once(": ").map(|(_, id)| id.to_owned()));
         let loaded: Vec<String> = said.collect();
         match loaded.as_slice() {
             [one] => {
@@ -123,7 +124,10 @@ pub fn load(docker: &Docker, file: &str, name: Option<(&str, &str)>) -> Result<M
             }
             [] => _ = out.insert("Warning", "No top-level image layers were loaded, no image was tagged"),
             many => {
-                let text = format!("More than one top-level image layer was loaded ({}), no image was tagged", many.join(", "));
+                let text = format!(
+                    "More than one top-level image layer was loaded ({}), no image was tagged",
+                    many.join(", ")
+                );
                 out.insert("Warning", text);
             }
         }
@@ -179,7 +183,8 @@ pub fn build(docker: &Docker, act: &dyn Act, wanted: &Build<'_>) -> Result<Map, 
     }
     let body = (&mut context.as_slice() as &mut dyn std::io::Read, context.len() as u64);
     let answer = docker.send("POST", &path, &[("Content-Type", "application/x-tar")], body, None)?;
-    let failed = |error: ExecError| ExecError::failed(format!("Build failed for {}. Error(s) follow:\n\n{error}", wanted.path));
+    let failed =
+        |error: ExecError| ExecError::failed(format!("Build failed for {}. Error(s) follow:\n\n{error}", wanted.path));
     let steps = answer.steps().map_err(failed)?;
     let id = steps.iter().rev().find_map(|step| step.get("aux")?.get("ID").map(python::str));
     let said = || {
