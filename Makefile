@@ -8,12 +8,13 @@ TRIPLE := $(ARCH)-unknown-linux-gnu
 MINION_DIR := target/minion
 MINION := $(MINION_DIR)/$(TRIPLE)/minion/corpus-minion
 
-.PHONY: help build minion demo test lint bench install clean tidy
+.PHONY: help build minion demo test lint laws bench install clean tidy
 
 help:
 	@echo "make demo     build, and play the main job on three throw-away hosts"
 	@echo "make test     everything that CI checks"
 	@echo "make lint     formatting, clippy, tidy"
+	@echo "make laws     dry run = run = empty third run, over 100,000 random trees"
 	@echo "make bench    speed and memory beside Salt, Ansible, pyinfra and the physical floor"
 	@echo "make install  release build into PREFIX ($(PREFIX))"
 
@@ -41,6 +42,10 @@ lint:
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) tidy
+
+# Ten times the random low states that `make test` tries, and the shares of what a dry run promised.
+laws:
+	LAWS=100000 $(CARGO) test --locked --package corpus-states --test laws -- --nocapture
 
 tidy:
 	$(CARGO) tidy --bless

@@ -98,11 +98,7 @@ fn name_of(config: &corpus_master::Config, path: &Path) -> Option<String> {
 }
 
 fn print(args: &Args, found: &[Finding]) -> Result<(), Failure> {
-    let fail = |error: std::io::Error| Failure::new(Kind::Usage, format!("cannot write the findings: {error}"));
-    let mut out: Box<dyn Write> = match &args.out_file {
-        Some(path) => Box::new(std::fs::File::create(path).map_err(fail)?),
-        None => Box::new(std::io::stdout()),
-    };
+    let mut out = crate::sink(args)?;
     let written = match args.out {
         Some(Format::Quiet) => Ok(()),
         Some(Format::Json) => {
@@ -110,13 +106,13 @@ fn print(args: &Args, found: &[Finding]) -> Result<(), Failure> {
             writeln!(out, "{:#}", serde_json::Value::from(all))
         }
         Some(Format::Jsonl) => found.iter().try_for_each(|finding| writeln!(out, "{}", finding.to_json())),
-        None | Some(Format::Txt) => text(args, found, &mut *out),
+        None | Some(Format::Txt) => text(args, found, &mut out),
         Some(_) => {
             let failure = Failure::new(Kind::Usage, "lint has no such output");
             return Err(failure.hint("`--out=` takes `txt` (the default), `json`, `jsonl` or `quiet`"));
         }
     };
-    crate::broken_pipe_is_fine(written);
+    crate::broken_pipe_is_fine(written.and_then(|()| out.finish()));
     Ok(())
 }
 

@@ -14,7 +14,9 @@ use corpus_core::{Call, Diagnostic};
 use corpus_master::{Config, Corpus, Extras, Failure, HostReturn, Kind, Outcome, Overrides, Progress, Selector};
 use output::Outputter;
 use output::paint::{Colour, Painter};
+use output::sink::Sink;
 use std::io::{IsTerminal, Read, Write};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -279,20 +281,12 @@ fn tell(
     local: usize,
     work: impl FnOnce(&(dyn Fn(Progress<'_>) + Sync)) -> Result<Vec<HostReturn>, Failure>,
 ) -> Result<Vec<HostReturn>, Failure> {
-    let paint = Painter::decide(args.force_color, args.no_color, std::io::stdout().is_terminal());
+    let screen = args.out_file.is_none() && std::io::stdout().is_terminal();
+    let paint = Painter::decide(args.force_color, args.no_color, screen);
     let err_paint = Painter::decide(args.force_color, args.no_color, std::io::stderr().is_terminal());
     let outputter = Outputter { args, paint };
-    let file = match &args.out_file {
-        Some(path) => Some(
-            std::fs::File::create(path)
-                .map_err(|error| Failure::new(Kind::Usage, format!("cannot write {}: {error}", path.display())))?,
-        ),
-        None => None,
-    };
-    let out: Mutex<Box<dyn Write + Send>> = Mutex::new(match file {
-        Some(file) => Box::new(std::io::BufWriter::new(file)),
-        None => Box::new(std::io::BufWriter::new(std::io::stdout())),
-    });
+    let sink = sink(args)?;
+    let out = Mutex::new(sink);
     let live = progress::Live::new(std::io::stderr().is_terminal() && args.out != Some(Format::Quiet));
     let note = |progress: Progress<'_>| match progress {
         Progress::Event { id, event } => live.event(id, event),
@@ -309,7 +303,7 @@ fn tell(
                 answer.id = "local".into();
             }
             let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
-            broken_pipe_is_fine(outputter.one(&answer, &mut **out).and_then(|()| out.flush()));
+            broken_pipe_is_fine(outputter.one(&answer, &mut *out).and_then(|()| out.flush()));
         }
     };
     let mut answers = work(&note)?;
@@ -317,9 +311,17 @@ fn tell(
     if local == 1 {
         answers.iter_mut().for_each(|answer| answer.id = "local".into());
     }
-    let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
-    broken_pipe_is_fine(outputter.all(&answers, &mut **out).and_then(|()| out.flush()));
+    let mut out = out.into_inner().unwrap_or_else(PoisonError::into_inner);
+    broken_pipe_is_fine(outputter.all(&answers, &mut out).and_then(|()| out.finish()));
     Ok(answers)
+}
+
+fn sink(args: &Args) -> Result<Sink, Failure> {
+    let path = args.out_file.as_deref();
+    Sink::open(path).map_err(|error| {
+        let path = path.unwrap_or(Path::new("standard output")).display();
+        Failure::new(Kind::Usage, format!("cannot write {path}: {error}"))
+    })
 }
 
 /// Whoever reads us may leave early (`| head`); anything else that stops the output must be told.

@@ -110,7 +110,7 @@ fn powerdns(tree: &Tree) -> (Server, u16, u16) {
 #[test]
 fn names_are_kept_in_bind_powerdns_and_hosts() {
     let lab = lab_or_skip!();
-    let tree = boxes(lab, &[8]);
+    let tree = boxes(lab, &[16]);
     let (_bind, bind_port, secret) = bind(&tree);
     let (_pdns, pdns_port, api) = powerdns(&tree);
     let map = std::fs::read_to_string(tree.path().join("etc/cloud.maps.d/all.map")).expect("a map");
@@ -120,7 +120,7 @@ fn names_are_kept_in_bind_powerdns_and_hosts() {
         tree.file(
             "etc/cloud",
             &format!(
-                "dns:\n  - {{driver: hosts, minions: [box8]}}\n  - {{driver: bind, zone: example.org, port: {bind_port}, \
+                "dns:\n  - {{driver: hosts, minions: [box16]}}\n  - {{driver: bind, zone: example.org, port: {bind_port}, \
                  key_name: corpus, key_secret: '{secret}'}}\n  - {{driver: powerdns, zone: example.org, url: \
                  'http://127.0.0.1:{api}', api_key: {key}}}\n"
             ),
@@ -134,7 +134,7 @@ fn names_are_kept_in_bind_powerdns_and_hosts() {
     run(&tree, &["map.apply"]).expect(0);
     assert_eq!(dig(bind_port, "app.example.org"), address);
     assert_eq!(dig(pdns_port, "app.example.org"), address);
-    let hosts = lab.inside(8, "cat /etc/hosts").out;
+    let hosts = lab.inside(16, "cat /etc/hosts").out;
     assert!(hosts.lines().any(|line| line.starts_with(&address) && line.contains("app.example.org")), "{hosts}");
     let again = machines(&run(&tree, &["reconcile"]).expect(0));
     assert_eq!(again.as_object().map(|all| all.len()), Some(1), "nothing is left to do: {again}");
@@ -175,7 +175,7 @@ fn get(address: &str, domain: &str) -> Option<String> {
 #[test]
 fn the_proxy_is_checked_and_reloads_without_a_lost_request() {
     let lab = lab_or_skip!();
-    let tree = boxes(lab, &[8, 9]);
+    let tree = boxes(lab, &[17, 18]);
     tree.file("salt/base.sls", "{}\n");
     let map = std::fs::read_to_string(tree.path().join("etc/cloud.maps.d/all.map")).expect("a map");
     let address = map.split("ssh_host: ").nth(1).expect("an address").lines().next().expect("a line").trim().to_owned();
@@ -188,11 +188,11 @@ fn the_proxy_is_checked_and_reloads_without_a_lost_request() {
     let reload = "test -s /run/haproxy.pid && kill -USR2 $(cat /run/haproxy.pid) || haproxy -W -D -p /run/haproxy.pid -f /srv/haproxy.cfg";
     let proxy = |more: &str| {
         let text = format!(
-            "proxy:\n  minion: box8\n  config: /srv/haproxy.cfg\n  http_port: 8080\n  packages: false\n  reload: '{reload}'\n{more}"
+            "proxy:\n  minion: box17\n  config: /srv/haproxy.cfg\n  http_port: 8080\n  packages: false\n  reload: '{reload}'\n{more}"
         );
         tree.file("etc/cloud", &text);
     };
-    for host in [8, 9] {
+    for host in [17, 18] {
         let page =
             format!("mkdir -p /srv/www && echo from-{host} > /srv/www/index.html && busybox httpd -p 8000 -h /srv/www");
         lab.inside(host, &page).expect(0);
@@ -202,7 +202,7 @@ fn the_proxy_is_checked_and_reloads_without_a_lost_request() {
     let front = format!("{address}:8080");
     wait_for("the proxy", || get(&front, "app.example.org").is_some());
     let seen: std::collections::BTreeSet<bool> =
-        (0..8).filter_map(|_| get(&front, "app.example.org")).map(|answer| answer.contains("from-8")).collect();
+        (0..8).filter_map(|_| get(&front, "app.example.org")).map(|answer| answer.contains("from-17")).collect();
     assert_eq!(seen.len(), 2, "both guests are asked");
     assert!(get(&front, "nobody.example.org").is_none(), "another name is not served");
     // Configurations change under load; no request is lost.
@@ -219,7 +219,7 @@ fn the_proxy_is_checked_and_reloads_without_a_lost_request() {
         for seconds in [31, 32, 33] {
             proxy(&format!("  defaults: ['timeout queue {seconds}s']\n"));
             let told = machines(&run(&tree, &["reconcile"]).expect(0));
-            assert_eq!(told["proxy on box8"]["comment"], "the proxy was changed", "{told}");
+            assert_eq!(told["proxy on box17"]["comment"], "the proxy was changed", "{told}");
         }
         stop.store(true, Ordering::Relaxed);
     });
@@ -229,9 +229,9 @@ fn the_proxy_is_checked_and_reloads_without_a_lost_request() {
     // What HAProxy does not take never takes the old one's place.
     proxy("  defaults: ['no such words']\n");
     let told = machines(&run(&tree, &["reconcile"]).expect(1));
-    assert_eq!(told["proxy on box8"]["result"], false, "{told}");
-    assert!(!lab.inside(8, "cat /srv/haproxy.cfg").out.contains("no such words"));
+    assert_eq!(told["proxy on box17"]["result"], false, "{told}");
+    assert!(!lab.inside(17, "cat /srv/haproxy.cfg").out.contains("no such words"));
     assert!(get(&front, "app.example.org").is_some());
-    lab.inside(8, "kill $(cat /run/haproxy.pid); pkill busybox");
-    lab.inside(9, "pkill busybox");
+    lab.inside(17, "kill $(cat /run/haproxy.pid); pkill busybox");
+    lab.inside(18, "pkill busybox");
 }

@@ -42,47 +42,50 @@ pub fn machines(said: &Said) -> serde_json::Value {
 #[test]
 fn boxes_are_attached_converged_and_let_go() {
     let lab = lab_or_skip!();
-    let tree = boxes(lab, &[8, 9]);
+    let tree = boxes(lab, &[13, 14]);
     let told = machines(&run(&tree, &["map.apply", "test=True"]).expect(0));
-    assert_eq!(told["box8"]["comment"], "box8 would be created");
-    assert!(told["box8"]["result"].is_null() && !tree.path().join("cloud").exists(), "a dry run keeps nothing: {told}");
+    assert_eq!(told["box13"]["comment"], "box13 would be created");
+    assert!(
+        told["box13"]["result"].is_null() && !tree.path().join("cloud").exists(),
+        "a dry run keeps nothing: {told}"
+    );
     let told = machines(&run(&tree, &["map.apply"]).expect(0));
     assert_eq!(
-        (&told["box8"]["result"], &told["box9"]["comment"]),
-        (&true.into(), &"box9 was created".into()),
+        (&told["box13"]["result"], &told["box14"]["comment"]),
+        (&true.into(), &"box14 was created".into()),
         "{told}"
     );
-    assert_eq!(lab.inside(8, "cat /srv/cloud-base").out, "based\n");
+    assert_eq!(lab.inside(13, "cat /srv/cloud-base").out, "based\n");
     let told = machines(&run(&tree, &["map.apply"]).expect(0));
-    assert_eq!(told["box9"]["comment"], "box9 is as declared");
+    assert_eq!(told["box14"]["comment"], "box14 is as declared");
     // They are minions like any other.
     let said = Said::of(tree.corpus(&["box*", "test.ping", "--out=json"]).output().expect("it starts")).expect(0);
-    assert_eq!(said.json(), serde_json::json!({"box8": true, "box9": true}));
+    assert_eq!(said.json(), serde_json::json!({"box13": true, "box14": true}));
     let list = machines(&run(&tree, &["guest.list"]).expect(0));
-    assert_eq!((&list["box8"]["status"], &list["box8"]["driver"]), (&"running".into(), &"saltify".into()), "{list}");
-    let told = machines(&run(&tree, &["guest.stop", "box8"]).expect(1));
-    assert!(told["box8"]["comment"].as_str().is_some_and(|why| why.contains("`saltify` cannot stop:")), "{told}");
+    assert_eq!((&list["box13"]["status"], &list["box13"]["driver"]), (&"running".into(), &"saltify".into()), "{list}");
+    let told = machines(&run(&tree, &["guest.stop", "box13"]).expect(1));
+    assert!(told["box13"]["comment"].as_str().is_some_and(|why| why.contains("`saltify` cannot stop:")), "{told}");
     // Taken out of the map, it is named, and let go only when that is asked for.
     tree.file("etc/cloud.maps.d/all.map", "");
     let told = machines(&run(&tree, &["reconcile"]).expect(0));
-    assert_eq!(told["not declared"]["ghosts"]["box8"]["comment"], "it is no longer declared", "{told}");
+    assert_eq!(told["not declared"]["ghosts"]["box13"]["comment"], "it is no longer declared", "{told}");
     let told = machines(&run(&tree, &["reconcile", "prune=True"]).expect(0));
-    assert_eq!(told["box8"]["comment"], "box8 was let go; it goes on running", "{told}");
-    assert_eq!(lab.inside(8, "cat /srv/cloud-base").out, "based\n");
+    assert_eq!(told["box13"]["comment"], "box13 was let go; it goes on running", "{told}");
+    assert_eq!(lab.inside(13, "cat /srv/cloud-base").out, "based\n");
     let roster = std::fs::read_to_string(tree.path().join("cloud/roster")).expect("a roster");
-    assert!(!roster.contains("box8"), "{roster}");
+    assert!(!roster.contains("box13"), "{roster}");
 }
 
 #[test]
 fn a_box_that_does_not_answer_fails_alone() {
     let lab = lab_or_skip!();
-    let tree = boxes(lab, &[8]);
+    let tree = boxes(lab, &[15]);
     let map = std::fs::read_to_string(tree.path().join("etc/cloud.maps.d/all.map")).expect("a map");
     tree.file("etc/cloud.maps.d/all.map", &(map + "  - nobody: {ssh_host: 127.0.0.1, ssh_port: 1}\n"));
     tree.file("salt/base.sls", "{}\n");
     let said = run(&tree, &["map.apply"]).expect(1);
     let told = machines(&said);
-    assert_eq!((&told["nobody"]["result"], &told["box8"]["result"]), (&false.into(), &true.into()), "{told}");
+    assert_eq!((&told["nobody"]["result"], &told["box15"]["result"]), (&false.into(), &true.into()), "{told}");
     assert!(told["nobody"]["comment"].as_str().is_some_and(|why| why.contains("refused the connection")), "{told}");
 }
 

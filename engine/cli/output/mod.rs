@@ -3,6 +3,7 @@
 pub mod highstate;
 pub mod nested;
 pub mod paint;
+pub mod sink;
 
 use crate::args::{Args, Format};
 use corpus_core::{Map, Value, python};

@@ -2,6 +2,7 @@
 
 use super::pillar::{delimiter, find, several};
 use super::slsutil::update;
+use corpus_core::host::HostErrorKind;
 use corpus_core::plan::{Attrs, Content, Effect};
 use corpus_core::python;
 use corpus_core::value::{Map, Value};
@@ -234,14 +235,15 @@ pub struct Stored {
     head: String,
 }
 
-/// Reads the grains that people, Salt and `grains.set*` have put down on this machine.
+/// Reads the grains that people, Salt and `grains.set*` have put down on this machine. Who may not read them has none.
 pub fn stored(look: &dyn Look) -> Result<Stored, ExecError> {
     for file in FILES {
         let path = PathBuf::from(file);
-        if look.stat(&path)?.is_none() {
-            continue;
-        }
-        let text = String::from_utf8(look.read(&path)?)
+        let bytes = match look.read(&path) {
+            Err(error) if matches!(error.kind, HostErrorKind::Missing | HostErrorKind::Denied) => continue,
+            read => read?,
+        };
+        let text = String::from_utf8(bytes)
             .map_err(|_| ExecError::failed(format!("{file} is no UTF-8 text: save it as such")))?;
         let is_comment = |line: &&str| line.trim_start().starts_with('#') || line.trim().is_empty();
         let head = text.split_inclusive('\n').take_while(is_comment).collect();
