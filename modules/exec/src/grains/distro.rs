@@ -240,9 +240,52 @@ fn systemd(host: &dyn Look) -> Map {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let digits = name.trim_start_matches("libsystemd-shared-");
         version = digits.chars().take_while(char::is_ascii_digit).collect();
-        features = std::fs::File::open(&path).ok().and_then(|library| built_with(library).ok()).unwrap_or_default();
+        features = std::fs::File::open(&path).and_then(features_of).unwrap_or_default();
     }
     [("version", version), ("features", features)].into_iter().collect()
+}
+
+/// Looks in the library's constants first: they are a tenth of it.
+fn features_of(mut library: std::fs::File) -> std::io::Result<String> {
+    use std::io::{Seek, SeekFrom};
+    if let Some(start) = constants(&mut library) {
+        library.seek(SeekFrom::Start(start))?;
+        let found = built_with(&library)?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    library.rewind()?;
+    built_with(&library)
+}
+
+/// Returns where the section `.rodata` begins in an ELF file of 64 bits, lowest byte first.
+fn constants(library: &mut std::fs::File) -> Option<u64> {
+    use std::os::unix::fs::FileExt;
+    let read = |at: u64, length: usize| {
+        let mut bytes = vec![0; length];
+        library.read_exact_at(&mut bytes, at).ok().map(|()| bytes)
+    };
+    let number = |bytes: &[u8], at: usize, size: usize| {
+        Some(bytes.get(at..at + size)?.iter().rev().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte)))
+    };
+    let head = read(0, 64)?;
+    if !head.starts_with(b"\x7fELF\x02\x01") {
+        return None;
+    }
+    let [size, count, names] = [0x3a, 0x3c, 0x3e].map(|at| usize::from(u16::from_le_bytes([head[at], head[at + 1]])));
+    if size != 64 {
+        return None;
+    }
+    let sections = read(number(&head, 0x28, 8)?, size * count)?;
+    let sections: Vec<&[u8]> = sections.chunks_exact(size).collect();
+    let names = sections.get(names)?;
+    let names = read(number(names, 0x18, 8)?, usize::try_from(number(names, 0x20, 8)?).ok().filter(|n| *n < 1 << 16)?)?;
+    let named = |section: &&&[u8]| {
+        let at = number(section, 0, 4).and_then(|at| usize::try_from(at).ok()).unwrap_or(usize::MAX);
+        names.get(at..).is_some_and(|name| name.starts_with(b".rodata\0"))
+    };
+    number(sections.iter().find(named)?, 0x18, 8)
 }
 
 /// Finds `+PAM -AUDIT …` in a library of some megabytes, a piece at a time.
