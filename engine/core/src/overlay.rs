@@ -180,6 +180,18 @@ impl<'a> Overlay<'a> {
     }
 
     fn copy(&self, from: &Path, to: &Path) -> HostResult<()> {
+        if self.resolve(to, false)?.starts_with(self.resolve(from, true)?)
+            && self.stat(from)?.is_some_and(|m| m.is_dir())
+        {
+            return Err(HostError::other(
+                format!("copy {} to {}", from.display(), to.display()),
+                "a directory cannot be copied into itself",
+            ));
+        }
+        self.copy_any(from, to)
+    }
+
+    fn copy_any(&self, from: &Path, to: &Path) -> HostResult<()> {
         self.need_parent(to)?;
         let mut entry = self.entry(from)?.ok_or_else(|| missing("copy", from))?;
         let names = if entry.meta.is_dir() { self.list(from)? } else { vec![] };
@@ -188,7 +200,7 @@ impl<'a> Overlay<'a> {
             entry.body = Body::Dir;
         }
         self.put(to, entry)?;
-        names.iter().try_for_each(|name| self.copy(&from.join(name), &to.join(name)))
+        names.iter().try_for_each(|name| self.copy_any(&from.join(name), &to.join(name)))
     }
 
     fn need_parent(&self, path: &Path) -> HostResult<()> {

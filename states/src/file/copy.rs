@@ -74,6 +74,13 @@ impl State for Copy {
             path = path.join(from.file_name().unwrap_or_default());
         }
         let shown = path.display().to_string();
+        // What is replaced would be the source, or hold it; and a directory cannot go into itself.
+        let (whole, place) = (file::place(cx.host, &file::real_path(cx.host, from)?)?, file::place(cx.host, &path)?);
+        let into_itself = meta.is_dir() && place.starts_with(&whole) && place != whole;
+        let over_itself = self.force && whole.starts_with(&place) && place != whole;
+        if into_itself || over_itself {
+            return Err(failed(format!("Failed to copy \"{source}\" to \"{shown}\"")));
+        }
         let mut plan = Plan::default().says(
             format!("File \"{source}\" is set to be copied to \"{shown}\""),
             // Salt names the folder, not the file in it.
@@ -114,9 +121,6 @@ impl State for Copy {
                     plan.push(Effect::Attrs { path: inner, attrs, follow: false }, vec![]);
                 }
             }
-        }
-        if path.starts_with(from) && meta.is_dir() {
-            return Err(failed(format!("Failed to copy \"{source}\" to \"{shown}\"")));
         }
         Ok(plan)
     }

@@ -86,7 +86,7 @@ pub fn normpath(path: &str) -> String {
     }
 }
 
-/// Follows links to where a path really leads.
+/// Follows the links of a path's last part to what it names.
 pub fn real_path(host: &dyn Look, path: &Path) -> HostResult<PathBuf> {
     let mut at = path.to_owned();
     for _ in 0..40 {
@@ -99,6 +99,15 @@ pub fn real_path(host: &dyn Look, path: &Path) -> HostResult<PathBuf> {
         }
     }
     Ok(at)
+}
+
+/// Follows all links, those of the parents too, but for the last part's own: where something of that name is or would be.
+pub fn place(host: &dyn Look, path: &Path) -> HostResult<PathBuf> {
+    let mut at = PathBuf::from("/");
+    for part in parent(path).components().skip(1) {
+        at = real_path(host, &at.join(part))?;
+    }
+    Ok(path.file_name().map_or(at.clone(), |name| at.join(name)))
 }
 
 /// Returns the directory of a path, `/` for what has none.

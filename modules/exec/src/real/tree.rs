@@ -61,7 +61,10 @@ pub fn rename(from: &Path, to: &Path) -> HostResult<()> {
 
 /// Copies a file, a link or a tree. Modes are always kept; `preserve` keeps owners and times too.
 pub fn copy(from: &Path, to: &Path, preserve: bool) -> HostResult<()> {
-    if to.starts_with(from) && to != from && fs::symlink_metadata(from).is_ok_and(|m| m.is_dir()) {
+    let really = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    // Links on the way may lead back into it.
+    let place = to.parent().map_or_else(|| to.to_owned(), really);
+    if place.starts_with(really(from)) && fs::symlink_metadata(from).is_ok_and(|m| m.is_dir()) {
         return Err(HostError::other(
             format!("copy {} to {}", from.display(), to.display()),
             "a directory cannot be copied into itself",
