@@ -25,7 +25,6 @@ command -v nsupdate >/dev/null || need+=(bind9-dnsutils)
 [ -x /usr/sbin/pdns_server ] || need+=(pdns-server)
 [ -e /usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql ] || need+=(pdns-backend-sqlite3)
 [ -x /usr/sbin/haproxy ] || need+=(haproxy)
-command -v nft >/dev/null || need+=(nftables)
 command -v curl >/dev/null || need+=(curl)
 command -v sqlite3 >/dev/null || need+=(sqlite3)
 [ ${#need[@]} = 0 ] && exit 0

@@ -9,11 +9,14 @@ mod console;
 mod distances;
 mod documents;
 mod fire;
+mod firewalld;
 mod fleet;
 
+mod http;
 mod lint;
 mod lxc;
 mod mistakes;
+mod nftables;
 mod pillar;
 mod pillar_git;
 mod pillar_ldap;
