@@ -7,6 +7,7 @@ mod cloud_front;
 mod clouds;
 mod console;
 mod distances;
+mod docker;
 mod documents;
 mod fire;
 mod firewalld;

@@ -34,14 +34,11 @@ impl State for Absent {
             return Ok(plan);
         }
         if state != Some("stopped") && !self.stop {
-            return Err(StateError::missing(format!(
-                "Failed to destroy container: Container '{name}' is not stopped"
-            )));
+            return Err(StateError::missing(format!("Failed to destroy container: Container '{name}' is not stopped")));
         }
         let stop = self.stop.then(|| ("stop", true.into()));
         plan.push(shared::call(&known, "destroy", path, stop), shared::becomes(&known, None, &Map::new()));
         plan.changes.insert("state", shared::change(state, None));
-        Ok(plan
-            .says(format!("Container '{name}' would be destroyed"), format!("Container '{name}' was destroyed")))
+        Ok(plan.says(format!("Container '{name}' would be destroyed"), format!("Container '{name}' was destroyed")))
     }
 }

@@ -56,7 +56,8 @@ impl State for BasePresent {
         if have.as_deref() == Some(&hash) {
             return Ok(plan);
         }
-        let mut kwargs: Vec<(String, Value)> = own.iter().filter_map(|(k, v)| Some((k.as_str()?.to_owned(), v.clone()))).collect();
+        let mut kwargs: Vec<(String, Value)> =
+            own.iter().filter_map(|(k, v)| Some((k.as_str()?.to_owned(), v.clone()))).collect();
         kwargs.push(("bases".into(), place.display().to_string().into()));
         let effect = Effect::Call { fun: "lxc.base".into(), args: vec![self.name.as_str().into()], kwargs };
         plan.push(effect, vec![corpus_core::Prediction::Fact(fact, hash.as_str().into())]);

@@ -31,8 +31,7 @@ impl State for BridgeAbsent {
         if !there {
             return Ok(plan);
         }
-        let effect =
-            Effect::Call { fun: "lxc.bridge_remove".into(), args: vec![name.as_str().into()], kwargs: vec![] };
+        let effect = Effect::Call { fun: "lxc.bridge_remove".into(), args: vec![name.as_str().into()], kwargs: vec![] };
         plan.push(effect, vec![Prediction::Fact(fact, Value::Null)]);
         plan.changes.insert("bridge", shared::change(Some("present"), None));
         Ok(plan.says(format!("Bridge {name} would be removed"), format!("Bridge {name} was removed")))

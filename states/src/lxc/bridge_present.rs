@@ -42,7 +42,9 @@ impl State for BridgePresent {
             [("address", Value::from(self.address.as_str())), ("nat", self.nat.into())].into_iter().collect();
         let changes = match cx.host.predicted(&fact) {
             Some(Value::Map(have)) if *have == wanted => Map::new(),
-            Some(have) => [("bridge", [("old", have), ("new", wanted.clone().into())].into_iter().collect::<Map>())].into_iter().collect(),
+            Some(have) => [("bridge", [("old", have), ("new", wanted.clone().into())].into_iter().collect::<Map>())]
+                .into_iter()
+                .collect(),
             None => bridge::differences(cx.host, name, &self.address, self.nat)?,
         };
         let mut plan = Plan::unchanged(format!("Bridge {name} is already set up"));

@@ -39,8 +39,8 @@ impl State for EditedConf {
         let file = known.guest.config_file();
         let config = Config::parse(&String::from_utf8_lossy(&cx.host.read(&file)?));
         let (changes, after) = edit::edited(&config, self.lxc_conf.as_ref(), self.lxc_conf_unset.as_ref());
-        let mut plan = Plan::unchanged("lxc.conf is up to date")
-            .says(format!("{} lxc.conf will be edited", self.name), "Updated");
+        let mut plan =
+            Plan::unchanged("lxc.conf is up to date").says(format!("{} lxc.conf will be edited", self.name), "Updated");
         if !changes.is_empty() {
             plan = plan.step(Effect::text(file, after.text()));
             plan.changes = changes;

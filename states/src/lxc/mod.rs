@@ -86,7 +86,11 @@ pub fn settle(plan: &Plan, seen: &[Observed]) -> Settled {
         let new = answer.get("state").and_then(|state| state.get("new")).and_then(Value::as_str);
         let old = settled.changes.get("state").and_then(|state| state.get("old")).and_then(Value::as_str);
         let change = change(old, new);
-        if old == new { settled.changes.remove("state") } else { settled.changes.insert("state", change) };
+        if old == new {
+            settled.changes.remove("state")
+        } else {
+            settled.changes.insert("state", change)
+        };
     }
     settled
 }

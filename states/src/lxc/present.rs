@@ -125,7 +125,8 @@ impl State for Present {
     fn settle(&self, plan: &Plan, seen: &[Observed], _: &PlanCx<'_>) -> Result<Settled, StateError> {
         let mut settled = Settled::as_planned(plan);
         let answers = seen.iter().rev();
-        let last = answers.filter_map(|seen| if let Observed::Returned(value) = seen { Some(value) } else { None }).next();
+        let last =
+            answers.filter_map(|seen| if let Observed::Returned(value) = seen { Some(value) } else { None }).next();
         if let Some(last) = last.filter(|last| last.get("result").is_some_and(|result| !result.truthy())) {
             let verb = if self.running == Some(false) { "stopped" } else { "started" };
             settled.result = false;
@@ -133,7 +134,11 @@ impl State for Present {
             let new = last.get("state").and_then(|state| state.get("new")).and_then(Value::as_str);
             let old = settled.changes.get("state").and_then(|state| state.get("old")).and_then(Value::as_str);
             let change = shared::change(old, new);
-            if old == new { settled.changes.remove("state") } else { settled.changes.insert("state", change) };
+            if old == new {
+                settled.changes.remove("state")
+            } else {
+                settled.changes.insert("state", change)
+            };
         }
         Ok(settled)
     }
@@ -181,9 +186,10 @@ impl Present {
         let effect = Effect::Call { fun: "lxc.create".into(), args: vec![name.as_str().into()], kwargs };
         plan.push(effect, shared::becomes(known, Some("stopped"), &wanted));
         let (mut would, mut did) = match &spec.clone_from {
-            Some(from) => {
-                (format!("Container '{name}' will be cloned from {from}"), format!("Cloned container '{from}' as '{name}'"))
-            }
+            Some(from) => (
+                format!("Container '{name}' will be cloned from {from}"),
+                format!("Cloned container '{from}' as '{name}'"),
+            ),
             None => (format!("Container '{name}' will be created"), format!("Created container '{name}'")),
         };
         plan.memo = did.as_str().into();

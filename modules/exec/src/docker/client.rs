@@ -3,7 +3,7 @@
 
 use corpus_core::{Data, ExecError, Map, Value, python};
 use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -30,8 +30,22 @@ pub struct Answer {
 }
 
 /// A connection that reads and writes.
-trait Stream: Read + Write + Send {}
-impl<T: Read + Write + Send> Stream for T {}
+trait Stream: Read + Write + Send {
+    /// Tells the other side that nothing more will come.
+    fn end(&self) -> std::io::Result<()>;
+}
+
+impl Stream for UnixStream {
+    fn end(&self) -> std::io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
+
+impl Stream for TcpStream {
+    fn end(&self) -> std::io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
 
 /// The versions of daemons that have been asked.
 static VERSIONS: Mutex<Vec<(Docker, String)>> = Mutex::new(vec![]);
@@ -199,7 +213,7 @@ impl Docker {
         }
         let status = parse(&all).map_or(0, |answer| answer.status);
         if let (Some(input), true) = (input, status < 400) {
-            stream.write_all(input).and_then(|()| stream.flush()).map_err(broken)?;
+            stream.write_all(input).and_then(|()| stream.end()).map_err(broken)?;
         }
         let mut rest = vec![];
         if status >= 400 {

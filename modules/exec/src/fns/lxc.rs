@@ -63,30 +63,48 @@ pub const FNS: &[ExecDef] = &[
     read("lxc.get_ip", "(name, path=None)", "Returns the address of a container.", |call, look, data| {
         Ok(describe::address(&there(call, 1, look, data)?, look)?.into())
     }),
-    read("lxc.get_pid", "(name, path=None)", "Returns the number of a container's first process.", |call, look, data| {
-        Ok(there(call, 1, look, data)?.pid(look)?.into())
-    }),
+    read(
+        "lxc.get_pid",
+        "(name, path=None)",
+        "Returns the number of a container's first process.",
+        |call, look, data| Ok(there(call, 1, look, data)?.pid(look)?.into()),
+    ),
     write("lxc.create", SPEC, "Makes a container from a base, an image or a template.", |call, act, data| {
         Ok(guest::create(&named(call, 99, data)?, act, &declared(call, data)?, data)?.into())
     }),
-    write("lxc.clone", "(name, orig, snapshot=False, backing=None, path=None, **kwargs)", "Makes a container from another.", |call, act, data| {
-        let mut spec = declared(call, data)?;
-        spec.clone_from = Some(call.need(1, "orig")?);
-        Ok(guest::create(&named(call, 99, data)?, act, &spec, data)?.into())
-    }),
-    write("lxc.reconfigure", SPEC, "Changes a container that is there; tells what, and whether it must start again.", |call, act, data| {
-        Ok(guest::reconfigure(&there(call, 99, act.as_look(), data)?, act, &declared(call, data)?)?.into())
-    }),
+    write(
+        "lxc.clone",
+        "(name, orig, snapshot=False, backing=None, path=None, **kwargs)",
+        "Makes a container from another.",
+        |call, act, data| {
+            let mut spec = declared(call, data)?;
+            spec.clone_from = Some(call.need(1, "orig")?);
+            Ok(guest::create(&named(call, 99, data)?, act, &spec, data)?.into())
+        },
+    ),
+    write(
+        "lxc.reconfigure",
+        SPEC,
+        "Changes a container that is there; tells what, and whether it must start again.",
+        |call, act, data| {
+            Ok(guest::reconfigure(&there(call, 99, act.as_look(), data)?, act, &declared(call, data)?)?.into())
+        },
+    ),
     read("lxc.differences", SPEC, "Tells what `lxc.reconfigure` would change.", |call, look, data| {
         Ok(describe::differences(&there(call, 99, look, data)?, look, &declared(call, data)?)?.into())
     }),
-    write("lxc.start", "(name, path=None)", "Starts a container.", |call, act, data| change(call, 1, act, data, Verb::Start)),
+    write("lxc.start", "(name, path=None)", "Starts a container.", |call, act, data| {
+        change(call, 1, act, data, Verb::Start)
+    }),
     write("lxc.stop", "(name, kill=False, path=None)", "Stops a container.", |call, act, data| {
         change(call, 2, act, data, Verb::Stop { kill: call.flag(1, "kill", false) })
     }),
-    write("lxc.restart", "(name, path=None, lxc_config=None, force=False)", "Stops a container and starts it.", |call, act, data| {
-        change(call, 1, act, data, Verb::Restart { force: call.flag(3, "force", false) })
-    }),
+    write(
+        "lxc.restart",
+        "(name, path=None, lxc_config=None, force=False)",
+        "Stops a container and starts it.",
+        |call, act, data| change(call, 1, act, data, Verb::Restart { force: call.flag(3, "force", false) }),
+    ),
     write("lxc.reboot", "(name, path=None)", "Stops a container and starts it.", |call, act, data| {
         change(call, 1, act, data, Verb::Restart { force: false })
     }),
@@ -102,123 +120,205 @@ pub const FNS: &[ExecDef] = &[
         let comment = call.text(1, "comment").unwrap_or_default();
         Ok(snapshot::take(&there(call, 2, act.as_look(), data)?, act, &comment)?.into())
     }),
-    read("lxc.snapshots", "(name, path=None)", "Describes a container's snapshots, oldest first.", |call, look, data| {
-        Ok(snapshot::list(&there(call, 1, look, data)?, look)?.into())
-    }),
+    read(
+        "lxc.snapshots",
+        "(name, path=None)",
+        "Describes a container's snapshots, oldest first.",
+        |call, look, data| Ok(snapshot::list(&there(call, 1, look, data)?, look)?.into()),
+    ),
     write("lxc.restore", "(name, snapshot, path=None)", "Brings a container back to a snapshot.", |call, act, data| {
         Ok(snapshot::restore(&there(call, 2, act.as_look(), data)?, act, &call.need(1, "snapshot")?)?.into())
     }),
     write("lxc.snapshot_remove", "(name, snapshot, path=None)", "Removes a snapshot.", |call, act, data| {
         Ok(snapshot::remove(&there(call, 2, act.as_look(), data)?, act, &call.need(1, "snapshot")?)?.into())
     }),
-    write("lxc.run", RUN, "Runs a command in a container and returns its output, errors included.", |call, act, data| {
-        let output = run(call, act, data, true)?;
-        Ok(trimmed(&output.stdout).into())
-    }),
-    write("lxc.cmd_run", RUN, "Runs a command in a container and returns its output, errors included.", |call, act, data| {
-        let output = run(call, act, data, true)?;
-        Ok(trimmed(&output.stdout).into())
-    }),
-    write("lxc.run_stdout", RUN, "Runs a command in a container and returns its standard output.", |call, act, data| {
-        Ok(trimmed(&run(call, act, data, false)?.stdout).into())
-    }),
+    write(
+        "lxc.run",
+        RUN,
+        "Runs a command in a container and returns its output, errors included.",
+        |call, act, data| {
+            let output = run(call, act, data, true)?;
+            Ok(trimmed(&output.stdout).into())
+        },
+    ),
+    write(
+        "lxc.cmd_run",
+        RUN,
+        "Runs a command in a container and returns its output, errors included.",
+        |call, act, data| {
+            let output = run(call, act, data, true)?;
+            Ok(trimmed(&output.stdout).into())
+        },
+    ),
+    write(
+        "lxc.run_stdout",
+        RUN,
+        "Runs a command in a container and returns its standard output.",
+        |call, act, data| Ok(trimmed(&run(call, act, data, false)?.stdout).into()),
+    ),
     write("lxc.run_stderr", RUN, "Runs a command in a container and returns its standard error.", |call, act, data| {
         Ok(trimmed(&run(call, act, data, false)?.stderr).into())
     }),
     write("lxc.retcode", RUN, "Runs a command in a container and returns its exit status.", |call, act, data| {
         Ok(run(call, act, data, false)?.code.into())
     }),
-    write("lxc.run_all", RUN, "Runs a command in a container and returns pid, retcode, stdout and stderr.", |call, act, data| {
-        let output = run(call, act, data, false)?;
-        let out: Map = [
-            ("pid", Value::from(output.pid)),
-            ("retcode", output.code.into()),
-            ("stdout", trimmed(&output.stdout).into()),
-            ("stderr", trimmed(&output.stderr).into()),
-        ]
-        .into_iter()
-        .collect();
-        Ok(out.into())
-    }),
-    read("lxc.get_parameter", "(name, parameter, path=None)", "Returns a parameter of a container's control group.", |call, look, data| {
-        let (guest, key) = (there(call, 2, look, data)?, call.need(1, "parameter")?);
-        let why = || ExecError::failed(format!("Unable to retrieve value for '{key}'"));
-        Ok(guest.parameter(look, &key).ok_or_else(why)?.into())
-    }),
-    write("lxc.set_parameter", "(name, parameter, value, path=None)", "Sets a parameter of a container's control group.", |call, act, data| {
-        let guest = named(call, 3, data)?;
-        if !guest.exists(act.as_look())? {
-            return Ok(Value::Null);
-        }
-        let (key, value) = (call.need(1, "parameter")?, call.need(2, "value")?);
-        Ok(ask::run(act, guest.command_of("lxc-cgroup", ["--", key.as_str(), value.as_str()]))?.ok().into())
-    }),
-    read("lxc.limits", "(name, path=None)", "Returns what limits a running container: memory in bytes, processors.", |call, look, data| {
-        let guest = there(call, 1, look, data)?;
-        let (limits, get) = (cgroup::of(look), |key: &str| guest.parameter(look, key));
-        let out: Map =
-            [("memory", Value::from(limits.read_memory(&get))), ("cpus", limits.read_cpus(&get).into())].into_iter().collect();
-        Ok(out.into())
-    }),
-    read("lxc.disk", "(name, path=None)", "Returns how much a container may hold and holds, in bytes.", |call, look, data| {
-        Ok(disk::describe(&there(call, 1, look, data)?, look)?.into())
-    }),
+    write(
+        "lxc.run_all",
+        RUN,
+        "Runs a command in a container and returns pid, retcode, stdout and stderr.",
+        |call, act, data| {
+            let output = run(call, act, data, false)?;
+            let out: Map = [
+                ("pid", Value::from(output.pid)),
+                ("retcode", output.code.into()),
+                ("stdout", trimmed(&output.stdout).into()),
+                ("stderr", trimmed(&output.stderr).into()),
+            ]
+            .into_iter()
+            .collect();
+            Ok(out.into())
+        },
+    ),
+    read(
+        "lxc.get_parameter",
+        "(name, parameter, path=None)",
+        "Returns a parameter of a container's control group.",
+        |call, look, data| {
+            let (guest, key) = (there(call, 2, look, data)?, call.need(1, "parameter")?);
+            let why = || ExecError::failed(format!("Unable to retrieve value for '{key}'"));
+            Ok(guest.parameter(look, &key).ok_or_else(why)?.into())
+        },
+    ),
+    write(
+        "lxc.set_parameter",
+        "(name, parameter, value, path=None)",
+        "Sets a parameter of a container's control group.",
+        |call, act, data| {
+            let guest = named(call, 3, data)?;
+            if !guest.exists(act.as_look())? {
+                return Ok(Value::Null);
+            }
+            let (key, value) = (call.need(1, "parameter")?, call.need(2, "value")?);
+            Ok(ask::run(act, guest.command_of("lxc-cgroup", ["--", key.as_str(), value.as_str()]))?.ok().into())
+        },
+    ),
+    read(
+        "lxc.limits",
+        "(name, path=None)",
+        "Returns what limits a running container: memory in bytes, processors.",
+        |call, look, data| {
+            let guest = there(call, 1, look, data)?;
+            let (limits, get) = (cgroup::of(look), |key: &str| guest.parameter(look, key));
+            let out: Map = [("memory", Value::from(limits.read_memory(&get))), ("cpus", limits.read_cpus(&get).into())]
+                .into_iter()
+                .collect();
+            Ok(out.into())
+        },
+    ),
+    read(
+        "lxc.disk",
+        "(name, path=None)",
+        "Returns how much a container may hold and holds, in bytes.",
+        |call, look, data| Ok(disk::describe(&there(call, 1, look, data)?, look)?.into()),
+    ),
     write("lxc.resize", "(name, size, path=None)", "Sets how much a container may hold.", |call, act, data| {
         let size = call.arg(1, "size").ok_or_else(|| call.missing("size"))?;
         let size = spec::limit("size", size).map_err(ExecError::Failed)?;
         let size = size.as_int().and_then(|size| u64::try_from(size).ok());
         Ok(disk::resize(&there(call, 2, act.as_look(), data)?, act, size)?.into())
     }),
-    write("lxc.set_password", "(name, users, password, encrypted=True, path=None)", "Sets the password of users in a container.", set_password),
-    write("lxc.set_pass", "(name, users, password, encrypted=True, path=None)", "Sets the password of users in a container.", set_password),
-    read("lxc.read_conf", "(conf_file, out_format='simple')", "Reads a container's configuration file.", |call, look, _| {
-        let text = look.read(call.need(0, "conf_file")?.as_ref())?;
-        Ok(read_conf(&String::from_utf8_lossy(&text), &call.text(1, "out_format").unwrap_or("simple".into())))
-    }),
+    write(
+        "lxc.set_password",
+        "(name, users, password, encrypted=True, path=None)",
+        "Sets the password of users in a container.",
+        set_password,
+    ),
+    write(
+        "lxc.set_pass",
+        "(name, users, password, encrypted=True, path=None)",
+        "Sets the password of users in a container.",
+        set_password,
+    ),
+    read(
+        "lxc.read_conf",
+        "(conf_file, out_format='simple')",
+        "Reads a container's configuration file.",
+        |call, look, _| {
+            let text = look.read(call.need(0, "conf_file")?.as_ref())?;
+            Ok(read_conf(&String::from_utf8_lossy(&text), &call.text(1, "out_format").unwrap_or("simple".into())))
+        },
+    ),
     write("lxc.write_conf", "(conf_file, conf)", "Writes a container's configuration file.", |call, act, _| {
         let conf = call.arg(1, "conf").and_then(Value::as_list);
         let conf = conf.ok_or_else(|| ExecError::failed("Configuration must be passed as a list"))?;
         act.perform(&Effect::text(call.need(0, "conf_file")?, conf_text(conf)))?;
         Ok(Map::new().into())
     }),
-    write("lxc.edit_conf", "(conf_file, out_format='simple', read_only=False, lxc_config=None, **kwargs)", "Sets keys of a container's configuration file.", edit_conf),
-    write("lxc.update_lxc_conf", "(name, lxc_conf, lxc_conf_unset, path=None)", "Sets and removes keys of a container's configuration.", |call, act, data| {
-        let guest = there(call, 3, act.as_look(), data)?;
-        let (changes, config) = lxc::edit::edited(&guest.config(act.as_look())?, call.arg(1, "lxc_conf"), call.arg(2, "lxc_conf_unset"));
-        if !changes.is_empty() {
-            act.perform(&Effect::text(guest.config_file(), config.text()))?;
-        }
-        let comment = if changes.is_empty() { "lxc.conf is up to date" } else { "Updated" };
-        let out: Map = [("changes", Value::from(changes)), ("result", true.into()), ("comment", comment.into())].into_iter().collect();
-        Ok(out.into())
-    }),
+    write(
+        "lxc.edit_conf",
+        "(conf_file, out_format='simple', read_only=False, lxc_config=None, **kwargs)",
+        "Sets keys of a container's configuration file.",
+        edit_conf,
+    ),
+    write(
+        "lxc.update_lxc_conf",
+        "(name, lxc_conf, lxc_conf_unset, path=None)",
+        "Sets and removes keys of a container's configuration.",
+        |call, act, data| {
+            let guest = there(call, 3, act.as_look(), data)?;
+            let (changes, config) = lxc::edit::edited(
+                &guest.config(act.as_look())?,
+                call.arg(1, "lxc_conf"),
+                call.arg(2, "lxc_conf_unset"),
+            );
+            if !changes.is_empty() {
+                act.perform(&Effect::text(guest.config_file(), config.text()))?;
+            }
+            let comment = if changes.is_empty() { "lxc.conf is up to date" } else { "Updated" };
+            let out: Map = [("changes", Value::from(changes)), ("result", true.into()), ("comment", comment.into())]
+                .into_iter()
+                .collect();
+            Ok(out.into())
+        },
+    ),
     read("lxc.wait_ssh", "(name, timeout=30, port=22, path=None)", "Waits until a container answers by SSH.", wait_ssh),
     read("lxc.templates", "()", "Lists LXC's templates.", |_, look, _| {
         let all = look.list("/usr/share/lxc/templates".as_ref()).unwrap_or_default();
         Ok(all.iter().filter_map(|name| name.strip_prefix("lxc-")).collect::<Vec<_>>().into())
     }),
-    write("lxc.base", "(name='default', suite='bookworm', mirror=None, packages=[], includes={}, variant='minbase', components=None, bases=None, path=None)", "Keeps a base: a file system that containers start from.", |call, act, data| {
-        let (start, name) = (Instant::now(), call.text(0, "name").unwrap_or("default".into()));
-        let place = place(call, act.as_look(), data)?;
-        let base = base::keep(act, &place, &name, &base::Declaration::read(&call.kwargs).map_err(ExecError::Failed)?)?;
-        let out: Map = [
-            ("name", Value::from(base.name)),
-            ("hash", base.hash.into()),
-            ("rootfs", base.rootfs.display().to_string().into()),
-            ("built", base.built.into()),
-            ("seconds", start.elapsed().as_secs_f64().into()),
-        ]
-        .into_iter()
-        .collect();
-        Ok(out.into())
-    }),
+    write(
+        "lxc.base",
+        "(name='default', suite='bookworm', mirror=None, packages=[], includes={}, variant='minbase', components=None, bases=None, path=None)",
+        "Keeps a base: a file system that containers start from.",
+        |call, act, data| {
+            let (start, name) = (Instant::now(), call.text(0, "name").unwrap_or("default".into()));
+            let place = place(call, act.as_look(), data)?;
+            let base =
+                base::keep(act, &place, &name, &base::Declaration::read(&call.kwargs).map_err(ExecError::Failed)?)?;
+            let out: Map = [
+                ("name", Value::from(base.name)),
+                ("hash", base.hash.into()),
+                ("rootfs", base.rootfs.display().to_string().into()),
+                ("built", base.built.into()),
+                ("seconds", start.elapsed().as_secs_f64().into()),
+            ]
+            .into_iter()
+            .collect();
+            Ok(out.into())
+        },
+    ),
     read("lxc.bases", "(bases=None, path=None)", "Describes the bases.", |call, look, data| {
         Ok(base::list(look, &place(call, look, data)?, &[root(call, 1, data)])?.into())
     }),
-    write("lxc.base_remove", "(name, bases=None, path=None)", "Removes a base that no container stands on.", |call, act, data| {
-        let place = place(call, act.as_look(), data)?;
-        Ok(base::remove(act, &place, &call.need(0, "name")?, &[root(call, 2, data)])?.into())
-    }),
+    write(
+        "lxc.base_remove",
+        "(name, bases=None, path=None)",
+        "Removes a base that no container stands on.",
+        |call, act, data| {
+            let place = place(call, act.as_look(), data)?;
+            Ok(base::remove(act, &place, &call.need(0, "name")?, &[root(call, 2, data)])?.into())
+        },
+    ),
     write("lxc.bridge", "(name, address='10.5.0.1/16', nat=True)", "Keeps a bridge for containers.", |call, act, _| {
         let address = call.text(1, "address").unwrap_or("10.5.0.1/16".into());
         let changes = bridge::keep(act, &call.need(0, "name")?, &address, call.flag(2, "nat", true))?;
@@ -363,7 +463,8 @@ fn conf_text(conf: &[Value]) -> String {
         match line {
             Value::Map(pairs) => {
                 for (key, value) in &**pairs {
-                    let comment = value.get("comment").map(|text| format!(" # {}", python::str(text))).unwrap_or_default();
+                    let comment =
+                        value.get("comment").map(|text| format!(" # {}", python::str(text))).unwrap_or_default();
                     let value = value.get("value").unwrap_or(value);
                     out += &format!("{} = {}{comment}\n", python::str(key), python::str(value));
                 }
@@ -380,7 +481,12 @@ fn edit_conf(call: &Call, act: &dyn Act, _: &Data) -> Result<Value, ExecError> {
     let mut config = Config::parse(&ask::text(act.as_look(), &file)?.unwrap_or_default());
     let given = call.arg(3, "lxc_config").and_then(Value::as_list).unwrap_or_default().iter().filter_map(Value::as_map);
     let own = ["conf_file", "out_format", "read_only", "lxc_config"];
-    let more: Map = call.kwargs.iter().filter(|(key, _)| !key.as_str().is_some_and(|key| own.contains(&key))).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let more: Map = call
+        .kwargs
+        .iter()
+        .filter(|(key, _)| !key.as_str().is_some_and(|key| own.contains(&key)))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
     for (key, value) in given.chain([&more]).flatten() {
         config.set(&python::str(key), &python::str(value));
     }
@@ -394,8 +500,12 @@ fn edit_conf(call: &Call, act: &dyn Act, _: &Data) -> Result<Value, ExecError> {
 /// Waits for the first words of a container's SSH server.
 fn wait_ssh(call: &Call, look: &dyn Look, data: &Data) -> Result<Value, ExecError> {
     let guest = there(call, 3, look, data)?;
-    let number = |place, name: &str, default: f64| call.text(place, name).map_or(Ok(default), |text| text.parse().map_err(|_| call.invalid(name, "must be a number")));
-    let (timeout, port) = (Duration::from_secs_f64(number(1, "timeout", 30.0)?.clamp(0.0, 3600.0)), number(2, "port", 22.0)? as u16);
+    let number = |place, name: &str, default: f64| {
+        call.text(place, name)
+            .map_or(Ok(default), |text| text.parse().map_err(|_| call.invalid(name, "must be a number")))
+    };
+    let (timeout, port) =
+        (Duration::from_secs_f64(number(1, "timeout", 30.0)?.clamp(0.0, 3600.0)), number(2, "port", 22.0)? as u16);
     let start = Instant::now();
     loop {
         let address = describe::address(&guest, look)?;

@@ -121,12 +121,20 @@ impl Guest {
             return Ok(None);
         }
         need(look)?;
-        let output = look.query(&self.command_of("lxc-info", ["-s", "-H"]))?;
-        if !output.ok() {
-            let why = ask::said(&output);
-            return Err(ExecError::failed(format!("Unable to get state of container '{}': {why}", self.name)));
+        for _ in 0..200 {
+            let output = look.query(&self.command_of("lxc-info", ["-s", "-H"]))?;
+            if !output.ok() {
+                let why = ask::said(&output);
+                return Err(ExecError::failed(format!("Unable to get state of container '{}': {why}", self.name)));
+            }
+            let state = output.stdout_text().trim().to_lowercase();
+            if ["running", "stopped", "frozen"].contains(&state.as_str()) {
+                return Ok(Some(state));
+            }
+            // On its way from one to another, as a killed start leaves it: where to is known in a moment.
+            std::thread::sleep(std::time::Duration::from_millis(50));
         }
-        Ok(Some(output.stdout_text().trim().to_lowercase()))
+        Err(ExecError::failed(format!("Container '{}' has been between two states for ten seconds", self.name)))
     }
 
     /// Returns the number of its first process, while it runs.
