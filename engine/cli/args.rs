@@ -13,6 +13,8 @@ use std::path::PathBuf;
 ///   corpus --local state.apply               this machine, no roster (like salt-call --local)
 ///   corpus sys.doc file.managed              documentation of a function
 ///   corpus lint [TREE | SLS…]                find mistakes without a run
+///   corpus map.apply test=True               the machines that are declared, and what would change
+///   corpus reconcile --watch                 keep the world as it is declared
 #[derive(Parser, Debug)]
 #[command(name = "corpus", version, verbatim_doc_comment, disable_help_subcommand = true)]
 pub struct Args {
@@ -84,6 +86,9 @@ pub struct Args {
     /// Minion id of this machine, with --local.
     #[arg(long, value_name = "ID", help_heading = "What")]
     pub id: Option<String>,
+    /// With `reconcile`, look again and again instead of once.
+    #[arg(long, help_heading = "What")]
+    pub watch: bool,
     /// Refuse what is otherwise warned about: unknown arguments and functions.
     #[arg(long, help_heading = "What")]
     pub strict: bool,

@@ -143,6 +143,12 @@ fn work(args: &Args) -> Result<u8, Failure> {
     if !corpus.knows(&call.fun) {
         return Err(unknown_function(&corpus, &call));
     }
+    if args.watch {
+        if call.fun != "reconcile" {
+            return Err(Failure::new(Kind::Usage, format!("--watch is for `corpus reconcile`, not for {}", call.fun)));
+        }
+        call.kwargs.insert("watch", true);
+    }
     if corpus.is_runner(&call.fun) {
         if let Some(target) = target {
             let what = format!("{} is the master's own and takes no target (`{target}`)", call.fun);

@@ -15,8 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const BOOK: &str = "book.json";
-/// The ledger.
-pub const LEDGER: &str = "ledger.json";
+const LEDGER: &str = "ledger.json";
 /// The roster of what is in the ledger.
 pub const ROSTER: &str = "roster";
 const KNOWN_HOSTS: &str = "known_hosts";
@@ -53,6 +52,8 @@ pub(crate) struct Records {
 pub struct Cloud<'a> {
     pub(crate) settings: Settings<'a>,
     records: Mutex<Records>,
+    /// The ledger as it was in the beginning.
+    pub(crate) began: Ledger,
     /// Nodes whose ports are being written: the rules of one must not be overtaken by older ones.
     fronts: Mutex<BTreeMap<String, Arc<Mutex<()>>>>,
     _lock: Option<crate::store::Lock>,
@@ -114,8 +115,15 @@ pub enum CloudError {
 impl<'a> Cloud<'a> {
     /// Begins a call that only looks.
     pub fn look(settings: Settings<'a>) -> Result<Self, CloudError> {
-        let (book, ledger) = (settings.store.read(BOOK)?, settings.store.read(LEDGER)?);
-        Ok(Self { settings, records: Mutex::new(Records { book, ledger }), fronts: Mutex::default(), _lock: None })
+        let (book, ledger): (Book, Ledger) = (settings.store.read(BOOK)?, settings.store.read(LEDGER)?);
+        let began = ledger.clone();
+        Ok(Self {
+            settings,
+            records: Mutex::new(Records { book, ledger }),
+            began,
+            fronts: Mutex::default(),
+            _lock: None,
+        })
     }
 
     /// Begins a call that changes something; there is one at a time.

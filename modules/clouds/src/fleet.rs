@@ -78,7 +78,12 @@ impl Hands for Fleet<'_> {
         call.kwargs.insert("test", test);
         // Another guest of the same node may be at work; this run waits for its turn.
         call.kwargs.insert("queue", true);
-        report(at, self.ask(at, &call)?)
+        let report = report(at, self.ask(at, &call)?)?;
+        if report.chunks.len() < chunks.len() {
+            let (ran, all) = (report.chunks.len(), chunks.len());
+            return Err(HandsError::Failed(format!("{at}: {ran} of {all} states ran; the run was cut off")));
+        }
+        Ok(report)
     }
 
     fn apply(&self, at: &Place, sls: &[String], test: bool) -> Result<RunReport, HandsError> {

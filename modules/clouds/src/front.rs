@@ -1,9 +1,9 @@
 //! What stands before the guests, settled after them: names and the proxy. Read from `dns` and `proxy` of the file `cloud`.
 
-use crate::cloud::{Cloud, LEDGER, Told};
+use crate::cloud::{Cloud, Told};
 use crate::declare::{Layers, Read, Source};
 use crate::hands::Place;
-use crate::ledger::{Entry, Ledger, Phase};
+use crate::ledger::{Entry, Phase};
 use crate::names::{Addresses, Bind, Hosts, Names, PowerDns, Settled, Written, settle};
 use crate::proxy::{self, Behind, Proxy};
 use crate::spec::Status;
@@ -161,7 +161,7 @@ impl Cloud<'_> {
     pub fn settle_front(&self, front: &Front) -> Vec<Told> {
         let ledger = self.ledger();
         // A dry run asks nothing of a machine that is yet to be made.
-        let before: Ledger = self.settings.store.read(LEDGER).unwrap_or_default();
+        let before = &self.began;
         let coming = |id: &str| self.settings.test && ledger.guests.contains_key(id) && !before.guests.contains_key(id);
         let ready: Vec<&Entry> = ledger.guests.values().filter(|entry| entry.phase == Phase::Ready).collect();
         let mut told = vec![];
@@ -176,7 +176,16 @@ impl Cloud<'_> {
             Ok(written) => written,
             Err(error) => return vec![Told { id: "names".into(), ..Told::default() }.fail(error)],
         };
+        let gone = |id: &str| {
+            id != crate::fleet::LOCAL && !ledger.guests.contains_key(id) && !self.settings.nodes.contains_key(id)
+                || before.guests.contains_key(id) && !ledger.guests.contains_key(id)
+        };
         for place in front.names.iter().filter(|place| !place.view().is_some_and(coming)) {
+            if place.view().is_some_and(gone) {
+                // What a machine that was let go has of us stays with it.
+                written.0.remove(&place.title());
+                continue;
+            }
             let wanted = self.addresses(&ready, place.view(), &front.proxies);
             let test = self.settings.test;
             let mut keep = |written: &Written| store.write(WRITTEN, written).map_err(|error| error.to_string());

@@ -71,11 +71,11 @@ impl Chunk {
 pub fn high(chunks: &[Chunk]) -> Map {
     let mut high = Map::new();
     for (order, chunk) in chunks.iter().enumerate() {
-        let mut items: Vec<Value> = chunk
-            .args
-            .iter()
-            .map(|(key, value)| Value::map([(key.clone(), value.clone())].into_iter().collect()))
-            .collect();
+        let (module, fun) = chunk.fun.split_once('.').unwrap_or((&chunk.fun, ""));
+        let mut items = vec![Value::from(fun)];
+        items.extend(
+            chunk.args.iter().map(|(key, value)| Value::map([(key.clone(), value.clone())].into_iter().collect())),
+        );
         let one = |key: &str, value: Value| Value::map([(key, value)].into_iter().collect());
         items.push(one("order", Value::from(order + 1)));
         for (word, whom) in [("require", &chunk.require), ("onchanges", &chunk.onchanges), ("watch", &chunk.watch)] {
@@ -84,7 +84,7 @@ pub fn high(chunks: &[Chunk]) -> Map {
                 items.push(one(word, Value::list(list)));
             }
         }
-        high.insert(chunk.id.as_str(), one(&chunk.fun, Value::list(items)));
+        high.insert(chunk.id.as_str(), one(module, Value::list(items)));
     }
     high
 }

@@ -1,6 +1,7 @@
 //! Compute nodes, guests and clouds: machines are declared, found, compared, and made to be as declared. Drivers decide
 //! and have no hands; what they plan runs through the walker of a minion, like any other state.
 
+mod answers;
 pub mod book;
 pub mod cloud;
 pub mod declare;
@@ -35,5 +36,10 @@ use corpus_master::{Config, Extras};
 
 /// Returns what clouds add to a master.
 pub fn extras(config: &Config) -> Extras {
-    Extras { runners: vec![runners::RUNNERS], rosters: vec![functions::roster(config)], ..Extras::default() }
+    Extras {
+        functions: vec![answers::FNS],
+        runners: vec![runners::RUNNERS],
+        rosters: vec![functions::roster(config)],
+        ..Extras::default()
+    }
 }

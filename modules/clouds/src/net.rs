@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Where the rules are on a node.
-pub const FILE: &str = "/etc/corpus/cloud.nft";
+pub const FILE: &str = "/etc/corpus-cloud.nft";
 /// The table.
 pub const TABLE: &str = "corpus_cloud";
 
@@ -63,12 +63,7 @@ pub fn chunks(guests: &BTreeMap<String, Allocation>) -> Vec<Chunk> {
             let file = Chunk::new(
                 "ports: rules",
                 "file.managed",
-                args(&[
-                    ("name", FILE.into()),
-                    ("contents", text.trim_end().into()),
-                    ("mode", "0644".into()),
-                    ("makedirs", true.into()),
-                ]),
+                args(&[("name", FILE.into()), ("contents", text.trim_end().into()), ("mode", "0644".into())]),
             );
             let load = Chunk::new(
                 "ports: load",

@@ -41,7 +41,8 @@ impl Cloud<'_> {
         let pair = (self.settings.keys)(&want.id, !self.settings.test)?;
         let (key, keys) = pair.map_or((None, vec![]), |(key, public)| (Some(key), vec![public]));
         let asked = Asked { node: &node, want: &want, have, given: &given, keys: &keys };
-        let based = last.as_ref().is_some_and(|last| last.based && last.spec.base == want.base);
+        // One that is made anew has lost what it was given.
+        let based = have.is_some() && last.as_ref().is_some_and(|last| last.based && last.spec.base == want.base);
         let mut steps = driver.plan(&Verb::Present, &asked).map_err(text)?.steps;
         base(&want, based, &mut steps);
         let ready = last.as_ref().filter(|last| last.phase == Phase::Ready);

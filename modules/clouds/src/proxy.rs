@@ -4,7 +4,7 @@
 use crate::book::Allocation;
 use crate::hands::Chunk;
 use crate::spec::GuestSpec;
-use corpus_core::{Map, Value};
+use corpus_core::{Map, Value, digest};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -77,7 +77,7 @@ fn domains<'a>(proxy: &Proxy, guests: &'a [Behind<'a>], port: &str) -> BTreeMap<
 
 /// Writes the configuration.
 pub fn config(proxy: &Proxy, guests: &[Behind<'_>]) -> String {
-    let mut out = String::from("# Written by corpus.\nglobal\n  maxconn 10000\n");
+    let mut out = String::from("# Written by corpus.\nglobal\n");
     for line in &proxy.global {
         let _ = writeln!(out, "  {line}");
     }
@@ -161,8 +161,15 @@ pub fn chunks(proxy: &Proxy, guests: &[Behind<'_>]) -> Vec<Chunk> {
     chunks.push(file.clone());
     match &proxy.reload {
         Some(command) => {
-            let reload = Chunk::new("proxy: reload", "cmd.run", args(&[("name", Value::str(command))]));
-            chunks.push(reload.when(&file));
+            // Level, not event: what was loaded is stamped, in a place that a restart empties.
+            let stamp = format!("/run/corpus-proxy-{}", &digest::hex(&digest::sha256(proxy.config.as_bytes()))[..12]);
+            let mark = digest::hex(&digest::sha256(text.as_bytes()));
+            let unless = format!("grep -qs {mark} {stamp}");
+            let reload = args(&[("name", Value::str(command)), ("unless", unless.into())]);
+            let reload = Chunk::new("proxy: reload", "cmd.run", reload).after(&file);
+            let stamped = args(&[("name", stamp.into()), ("contents", mark.into())]);
+            chunks.push(reload.clone());
+            chunks.push(Chunk::new("proxy: loaded", "file.managed", stamped).after(&reload));
         }
         None => {
             let service = args(&[("name", "haproxy".into()), ("enable", true.into()), ("reload", true.into())]);

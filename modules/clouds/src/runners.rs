@@ -386,6 +386,11 @@ fn resize(corpus: &Arc<Corpus>, call: &Call, progress: Note<'_>) -> Answer {
 fn exec(corpus: &Arc<Corpus>, call: &Call, progress: Note<'_>) -> Answer {
     let argv: Vec<String> = call.args.iter().skip(1).map(python::str).collect();
     let argv = if argv.is_empty() { names(call.kwargs.get("command")) } else { argv };
+    // A line in one word is for a shell.
+    let argv = match &argv[..] {
+        [line] if line.contains(char::is_whitespace) => vec!["/bin/sh".into(), "-c".into(), line.clone()],
+        _ => argv,
+    };
     if argv.is_empty() {
         return Err(
             Failure::new(Kind::Usage, "guest.exec: no command is given").hint("`corpus guest.exec NAME uname -a`")

@@ -4,7 +4,7 @@ use crate::cloud::{Cloud, CloudError, Told};
 use crate::differ;
 use crate::driver::{Asked, DriverError, Reach, Verb, leads_to};
 use crate::ledger::{Entry, Phase};
-use crate::spec::Guest;
+use crate::spec::{Guest, Status};
 use crate::walk;
 use corpus_core::Value;
 
@@ -72,7 +72,21 @@ impl Cloud<'_> {
         told.result = if self.settings.test { None } else { Some(true) };
         let would = if self.settings.test { "would be done with" } else { "was done with" };
         told.comment = format!("{} {would} {id}", verb.word());
+        if let Err(error) = self.resized(id, verb) {
+            return told.fail(error);
+        }
         self.hold(id, verb, told)
+    }
+
+    /// What a guest was resized to is what it is to be, unless a file says otherwise.
+    fn resized(&self, id: &str, verb: &Verb) -> Result<(), crate::store::StoreError> {
+        let Verb::Resize { memory, cpu, disk } = verb else { return Ok(()) };
+        self.keep(|records| {
+            if let Some(entry) = records.ledger.guests.get_mut(id) {
+                let spec = &mut entry.spec;
+                (spec.memory, spec.cpu, spec.disk) = (memory.or(spec.memory), cpu.or(spec.cpu), disk.or(spec.disk));
+            }
+        })
     }
 
     /// A guest that was stopped by hand through us stays stopped, until it is started or declared anew.
@@ -109,7 +123,8 @@ impl Cloud<'_> {
             return told.fail(error);
         }
         let mut spec = entry.spec.clone();
-        spec.id = to.to_owned();
+        (spec.id, spec.place) = (to.to_owned(), format!("guest.clone {id} {to}"));
+        spec.domains = vec![to.to_owned()];
         if driver.kind() == "lxc" {
             spec.clone_from = Some(id.to_owned());
         }
@@ -120,7 +135,32 @@ impl Cloud<'_> {
         for port in &mut spec.ports {
             port.host = None;
         }
-        self.present(&spec, None)
+        // LXC copies what stands still. It is not held so: a kill in between leaves a guest that `reconcile` starts again.
+        let stand = driver.kind() == "lxc" && !self.settings.test;
+        let running = match self.found(&entry) {
+            Ok(found) => stand && found.is_some_and(|found| found.status == Status::Running),
+            Err(error) => return told.fail(error),
+        };
+        if running && let Err(why) = self.briefly(&entry, &Verb::Stop { kill: false }) {
+            return told.fail(why);
+        }
+        let mut made = self.present(&spec, None);
+        if running && let Err(why) = self.briefly(&entry, &Verb::Start) {
+            made = made.fail(why);
+        }
+        made
+    }
+
+    /// Does a verb that leaves no trace in the ledger.
+    fn briefly(&self, entry: &Entry, verb: &Verb) -> Result<(), String> {
+        let text = |error: DriverError| error.to_string();
+        let driver = self.driver(&entry.spec.driver).map_err(text)?;
+        let node = self.node(&entry.spec.node);
+        let given = self.given(&node.id, &entry.spec.id).unwrap_or_default();
+        let asked = Asked { node: &node, want: &entry.spec, have: None, given: &given, keys: &[] };
+        let plan = driver.plan(verb, &asked).map_err(text)?;
+        let done = walk::perform(driver, &plan.steps, self.settings.hands, false, true);
+        done.failed.map_or(Ok(()), Err)
     }
 
     fn destroy(&self, id: &str, mut told: Told) -> Told {

@@ -123,7 +123,11 @@ pub fn failure(report: &RunReport) -> Option<String> {
         .chunks
         .iter()
         .filter(|chunk| chunk.result == Some(false) && chunk.ran)
-        .map(|chunk| format!("{} ({}.{}): {}", chunk.id, chunk.state, chunk.fun, chunk.comment))
+        .map(|chunk| {
+            let said = chunk.changes.get("stderr").map(python::str).unwrap_or_default();
+            let text = format!("{} ({}.{}): {} {said}", chunk.id, chunk.state, chunk.fun, chunk.comment);
+            text.trim_end().to_owned()
+        })
         .collect();
     (!failed.is_empty()).then(|| failed.join("\n"))
 }

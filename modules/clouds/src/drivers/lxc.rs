@@ -31,7 +31,6 @@ const FIELDS: &[Field] = &[
     Field { name: "lxc_conf", kind: Kind::List, doc: "Further lines of its configuration." },
     Field { name: "nameservers", kind: Kind::List, doc: "Name servers inside." },
     Field { name: "hostname", kind: Kind::Text, doc: "Its host name; the id otherwise." },
-    Field { name: "path", kind: Kind::Text, doc: "The directory of containers on the node." },
     Field { name: "bases", kind: Kind::Text, doc: "The directory of base systems on the node." },
     Field { name: "packages", kind: Kind::Flag, doc: "Install what the node needs; true otherwise." },
     Field { name: "reach", kind: Kind::Text, doc: "`port`: SSH through a port of the node; `hop`: lxc-attach there." },
@@ -61,14 +60,23 @@ impl GuestDriver for Lxc {
 
     fn inspect(&self, node: &Node, known: &[String], hands: &dyn Hands) -> Result<Vec<Guest>, DriverError> {
         let _ = known;
+        let at = Place::Minion(node.id.clone());
         let mut call = Call::new("lxc.list", vec![]);
         call.kwargs.insert("extra", true);
-        let listed = hands.call(&Place::Minion(node.id.clone()), &call)?;
+        let listed = hands.call(&at, &call)?;
         let mut guests = vec![];
         for (status, names) in listed.as_map().into_iter().flatten() {
             for (id, info) in names.as_map().into_iter().flatten() {
                 guests.push(read(&node.id, &python::str(id), Status::of(&python::str(status)), info));
             }
+        }
+        // LXC numbers snapshots; the name of ours is the comment that each was made with.
+        for guest in guests.iter_mut().filter(|guest| !guest.snapshots.is_empty()) {
+            let listed = hands.call(&at, &Call::new("lxc.snapshots", vec![guest.id.as_str().into()]))?;
+            let comments = listed.as_list().unwrap_or_default().iter();
+            let comments =
+                comments.filter_map(|one| Some((python::str(one.get("name")?), one.get("comment")?.clone())));
+            guest.details.insert("snapshot_comments", comments.collect::<Map>());
         }
         guests.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(guests)
@@ -101,18 +109,21 @@ impl GuestDriver for Lxc {
             Verb::Restore { name } => function("lxc.restore", &[("snapshot", snapshot(asked, name)?.into())]),
             Verb::Clone { .. } => Ok(present(asked, at)),
             Verb::Resize { memory, cpu, disk } => {
-                let mut args = vec![];
-                args.extend(memory.map(|bytes| ("memory", shown(bytes).into())));
-                args.extend(cpu.map(|millis| ("cpus", Value::Float(f64::from(millis) / 1000.0))));
-                args.extend(disk.map(|bytes| ("disk", shown(bytes).into())));
-                run("lxc.present", &args)
+                let mut want = want.clone();
+                want.memory = memory.or(want.memory);
+                want.cpu = cpu.or(want.cpu);
+                want.disk = disk.or(want.disk);
+                want.status = asked.have.map_or(want.status, |have| have.status);
+                let mut plan = present(&Asked { want: &want, ..*asked }, at);
+                plan.steps.truncate(1);
+                Ok(plan)
             }
             Verb::Exec { argv } => Ok(GuestPlan {
                 steps: vec![Step::Ask {
                     at,
                     fun: "lxc.run_all".into(),
                     args: vec![want.id.as_str().into(), argv.clone().into()],
-                    kwargs: path(want),
+                    kwargs: Map::new(),
                 }],
             }),
         }
@@ -120,11 +131,7 @@ impl GuestDriver for Lxc {
 
     fn reach(&self, asked: &Asked<'_>) -> Reach {
         let hop = || {
-            let mut argv = vec!["lxc-attach".to_owned()];
-            if let Some(path) = text(asked.want, "path") {
-                argv.extend(["-P".to_owned(), path]);
-            }
-            argv.extend(["-n", &asked.want.id, "--clear-env", "--"].map(str::to_owned));
+            let argv = ["lxc-attach", "-n", &asked.want.id, "--clear-env", "--"].map(str::to_owned).to_vec();
             Reach::Hop { node: asked.node.id.clone(), argv }
         };
         if text(asked.want, "reach").as_deref() == Some("hop") {
@@ -134,6 +141,18 @@ impl GuestDriver for Lxc {
             Some(given) => Reach::Port { host: asked.node.address.clone(), port: given.host },
             None => hop(),
         }
+    }
+
+    fn login(&self, want: &GuestSpec, key: Option<&str>) -> Map {
+        // Of a hop the node's entry says who logs in.
+        if text(want, "reach").as_deref() == Some("hop") {
+            return Map::new();
+        }
+        let mut login: Map = [("user", text(want, "user").unwrap_or_else(|| "root".into()))].into_iter().collect();
+        if let Some(key) = key {
+            login.insert("priv", key);
+        }
+        login
     }
 
     fn leave(&self, last: &GuestSpec) -> Vec<Chunk> {
@@ -147,19 +166,10 @@ fn one(key: &str, value: Value) -> Value {
     Value::map([(key, value)].into_iter().collect())
 }
 
-fn path(want: &GuestSpec) -> Map {
-    let mut args = Map::new();
-    pass(want, &mut args, &[("path", "path")]);
-    args
-}
-
 fn named(want: &GuestSpec, args: &[(&str, Value)]) -> Map {
     let mut all: Map = [("name", want.id.as_str())].into_iter().collect();
     for (key, value) in args {
         all.insert(*key, value.clone());
-    }
-    for (key, value) in path(want) {
-        all.0.insert(key, value);
     }
     all
 }
@@ -216,12 +226,19 @@ fn present(asked: &Asked<'_>, at: Place) -> GuestPlan {
             ("bases", "bases"),
         ],
     );
+    // A base by its name alone is one that is there; the usual one is made where it is not.
+    if args.str("base") == Some("default") {
+        args.remove("base");
+    }
     if let Some(origin) = &want.clone_from {
+        for other in ["base", "template", "options"] {
+            args.remove(other);
+        }
         args.insert("clone_from", origin.as_str());
     } else if let Some(image) = &want.image {
         args.insert("image", image.as_str());
     } else if !args.contains("base") && !args.contains("template") {
-        args.insert("base", "default");
+        args.insert("base", [("name", "default")].into_iter().collect::<Map>());
     }
     if let (Some(ip), Some(gateway)) = (asked.given.ip, asked.given.gateway) {
         args.insert("address", format!("{ip}/{}", asked.given.prefix));
@@ -263,7 +280,7 @@ fn present(asked: &Asked<'_>, at: Place) -> GuestPlan {
     if running && asked.given.ports.contains_key("ssh") && text(want, "reach").as_deref() != Some("hop") {
         let key = vec!["cat", "/etc/ssh/ssh_host_ed25519_key.pub"];
         let args = vec![want.id.as_str().into(), key.into()];
-        steps.push(Step::HostKey { at, fun: "lxc.run_stdout".into(), args, kwargs: path(want) });
+        steps.push(Step::HostKey { at, fun: "lxc.run_stdout".into(), args, kwargs: Map::new() });
     }
     GuestPlan { steps }
 }

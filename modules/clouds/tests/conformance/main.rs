@@ -325,6 +325,12 @@ fn what_differs_is_told_by_whose_doing() {
         all.world.state().things.guests.remove(&key);
         let told = all.present(&other, false);
         assert_eq!(told.differences[0].cause.words(), "drifted", "{}", case.kind);
-        assert_eq!(all.world.things().guests[&key].status, "running", "{}: it is back", case.kind);
+        let back = all.world.things().guests[&key].clone();
+        assert_eq!(
+            (back.status.as_str(), &back.based),
+            ("running", &case.spec.base),
+            "{}: it is back, whole",
+            case.kind
+        );
     }
 }

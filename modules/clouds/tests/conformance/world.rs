@@ -250,6 +250,12 @@ impl Hands for World {
                 }
                 Ok(out.into())
             }
+            "lxc.snapshots" => {
+                let key = ("lxc".to_owned(), call.text(0, "name").unwrap_or_default());
+                let names = state.things.guests.get(&key).map(|guest| guest.snapshots.clone()).unwrap_or_default();
+                let one = |name: String| [("name", name.clone()), ("comment", name)].into_iter().collect::<Map>().into();
+                Ok(Value::list(names.into_iter().map(one).collect()))
+            }
             "lxc.run_stdout" | "docker.run_stdout" => Ok("ssh-ed25519 AAAAkey root@guest".into()),
             "lxc.run_all" | "docker.run_all" | "cmd.run_all" => {
                 Ok(Value::map([("retcode", Value::from(0)), ("stdout", "hello".into())].into_iter().collect()))

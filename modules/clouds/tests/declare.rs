@@ -1,0 +1,97 @@
+//! Declarations become guests: layers, ports, the original's tree; and mistakes are told with their places, all of them.
+
+use corpus_clouds::Drivers;
+use corpus_clouds::declare::{Declared, Source, read};
+use corpus_clouds::spec::Protocol;
+use std::path::Path;
+
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let place = tempfile::tempdir().expect("a folder");
+    for (name, text) in files {
+        let path = place.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, text).expect("a file");
+    }
+    place
+}
+
+fn declared(place: &Path) -> Result<Declared, String> {
+    let text =
+        |errors: Vec<corpus_core::Diagnostic>| errors.iter().map(|error| error.to_text(None)).collect::<String>();
+    let clouds = read(place).map_err(text)?;
+    clouds.declared(&[], &Drivers::default(), &Source::open).map_err(text)
+}
+
+const PROVIDERS: &str = "lxc1:\n  driver: lxc\n  target: node1\n  bridge: br5\n";
+
+#[test]
+fn layers_lie_on_each_other() {
+    let place = folder(&[
+        ("cloud.providers.d/a.conf", PROVIDERS),
+        (
+            "cloud.profiles",
+            "web:\n  provider: lxc1\n  memory: 512M\n  size: small\nbig:\n  extends: web\n  memory: 1G\n",
+        ),
+        (
+            "cloud.map",
+            "web: [web1]\nbig:\n  - web2:\n      node: node2\n      ports: {http: 80, dns: {port: 53, protocol: [tcp, udp]}}\n",
+        ),
+        ("cloud.maps.d/more.map", "web:\n  web3: {bridge: br6, deploy: false, cpu: 0.5}\n"),
+    ]);
+    let all = declared(place.path()).expect("a declaration").guests;
+    assert_eq!(all.keys().collect::<Vec<_>>(), ["web1", "web2", "web3"]);
+    let (one, two, three) = (&all["web1"], &all["web2"], &all["web3"]);
+    assert_eq!((one.node.as_str(), one.memory, one.disk), ("node1", Some(512 << 20), Some(5 << 30)));
+    assert_eq!(one.options.str("bridge"), Some("br5"));
+    assert_eq!((two.node.as_str(), two.memory), ("node2", Some(1 << 30)));
+    let names: Vec<&str> = two.ports.iter().map(|port| port.name.as_str()).collect();
+    assert_eq!(names, ["ssh", "http", "dns"]);
+    assert_eq!(two.ports[2].protocols, [Protocol::Tcp, Protocol::Udp]);
+    assert_eq!(
+        (three.options.str("bridge"), three.cpu, three.options.contains("deploy")),
+        (Some("br6"), Some(500), false)
+    );
+    assert!(one.place.ends_with("cloud.map:1:7"), "{}", one.place);
+}
+
+#[test]
+fn the_original_tree_is_read() {
+    let place = folder(&[(
+        "database.yaml",
+        "format: 1\nvms:\n  lxc:\n    node1: [web1, db1]\n  docker:\n    node2: [app1]\ncloud_settings:\n  lxc: {bridge: lxcbr9}\n\
+         cloud_cn_attrs:\n  node1: {excluded_ports: [40001], port_range_start: 41000}\ncloud_vm_attrs:\n  default: {autostart: false}\n  \
+         web1:\n    domains: [www.example.org]\n    ports:\n      - {name: http, port: 80, hostPort: 8080}\n      - {name: many, portRange: '9000:9009'}\n    \
+         vt: lxc\n    users: [root]\n  app1: {image: 'debian:12'}\n",
+    )]);
+    let all = declared(place.path()).expect("a declaration");
+    let (web, app) = (&all.guests["web1"], &all.guests["app1"]);
+    assert_eq!((web.node.as_str(), web.autostart, web.options.str("bridge")), ("node1", false, Some("lxcbr9")));
+    assert_eq!(web.domains, ["web1", "www.example.org"]);
+    let ports: Vec<_> = web.ports.iter().map(|port| (port.name.as_str(), port.port, port.count, port.host)).collect();
+    assert_eq!(ports, [("ssh", 22, 1, None), ("http", 80, 1, Some(8080)), ("many", 9000, 10, Some(9000))]);
+    assert_eq!((app.driver.as_str(), app.node.as_str(), app.image.as_deref()), ("docker", "node2", Some("debian:12")));
+    let node = &all.nodes["node1"];
+    assert_eq!((&node.excluded_ports[..], node.port_range), (&[40_001][..], (41_000, 60_000)));
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let place = folder(&[
+        ("cloud.providers", PROVIDERS),
+        ("cloud.profiles", "web: {provider: lxc1}\n"),
+        ("cloud.map", "web:\n  - web1: {memory: much}\n  - web2: {bridg: x}\n  - -x\nnope: [web3]\n"),
+    ]);
+    let wrong = declared(place.path()).expect_err("mistakes");
+    for word in [
+        "cloud.map:2:12",
+        "`much` is no size",
+        "cloud.map:3:12",
+        "did you mean `bridge`",
+        "cloud.map:4:5",
+        "cannot name a machine",
+        "cloud.map:5:1",
+        "no profile `nope`",
+    ] {
+        assert!(wrong.contains(word), "{word}\n{wrong}");
+    }
+}

@@ -1,0 +1,176 @@
+#!/usr/bin/env bash
+# clouds.sh: two empty nodes to two LXC guests with an application behind HAProxy, by one command; then that a second run
+# changes nothing, that what is killed comes back, that a corpus killed at any moment leaves nothing a next run does not put
+# right, and that the end leaves nothing. Needs root, lxc, mmdebstrap, haproxy, nft and busybox; the base system is built
+# once and kept in CLOUD_BASES (/var/cache/corpus-bases).
+#
+#   tests/machine/clouds.sh [CORPUS [MINION]]
+set -euo pipefail
+here=$(dirname "$(readlink -f "$0")")
+root=$(readlink -f "$here/../..")
+CORPUS=${1:-$root/target/debug/corpus}
+export CORPUS_MINION=${2:-$(dirname "$CORPUS")/corpus-minion} NO_COLOR=1
+export LAB_DIR=/run/corpus-clouds LAB_NET=${LAB_NET:-10.78} LAB_TAG=ccl
+bases=${CLOUD_BASES:-/var/cache/corpus-bases}
+work=$(mktemp -d /var/tmp/corpus-clouds-XXXXXX)
+
+lab() { bash "$root/tests/lab/lab.sh" "$@"; }
+corpus() { timeout 300 "$CORPUS" -c "$work/etc" "$@"; }
+say() { printf '%s\n' "clouds: $*"; }
+die() { say "$*" >&2; exit 1; }
+ms() { date +%s%3N; }
+finish() { lab down >/dev/null 2>&1 || true; rm -rf "$work"; }
+trap finish EXIT
+
+# What a node has: interfaces, rules, containers, files of ours, processes of guests.
+state() {
+    for node in 1 2; do
+        lab exec $node sh -c 'ip -o link | sed "s/^[0-9]*: //; s/[@:].*//" | sort; nft list ruleset; ls -A /var/lib/lxc
+            ls -d /etc/corpus-cloud.nft /srv/haproxy.cfg 2>/dev/null; pgrep -fc "lxc monitor" || true' 2>/dev/null
+    done
+}
+
+say "the base system"
+"$CORPUS" --local lxc.base name=default bases="$bases" --out=quiet || die "the base system could not be built"
+
+lab up 2 >/dev/null
+for node in 1 2; do
+    lab exec $node sh -c '
+        mkdir -p /var/lib/lxc && mount -t tmpfs -o size=2g,mode=755 lxc /var/lib/lxc
+        mount -t tmpfs -o mode=755 cgroup /sys/fs/cgroup
+        for c in cpu cpuacct memory pids freezer devices blkio cpuset; do
+            mkdir -p /sys/fs/cgroup/$c && mount -t cgroup -o $c cgroup /sys/fs/cgroup/$c
+        done
+        mkdir -p /sys/fs/cgroup/systemd && mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd' ||
+        die "node $node cannot have containers"
+done
+
+mkdir -p "$work"/{etc/cloud.maps.d,salt,pillar,cache}
+cp "$(command -v busybox)" "$work/salt/busybox"
+lab roster >"$work/etc/roster"
+cat >"$work/etc/master" <<EOF
+corpus_cachedir: $work/cache
+cloud_dir: $work/cloud
+file_roots: {base: [$work/salt]}
+pillar_roots: {base: [$work/pillar]}
+EOF
+cat >"$work/etc/cloud" <<'EOF'
+proxy:
+  minion: h1
+  config: /srv/haproxy.cfg
+  http_port: 8080
+  packages: false
+  reload: 'p=$(cat /run/haproxy.pid 2>/dev/null) && kill -USR2 $p || haproxy -W -D -p /run/haproxy.pid -f /srv/haproxy.cfg'
+EOF
+cat >"$work/etc/cloud.providers" <<EOF
+nodes: {driver: lxc, bases: $bases, packages: false}
+EOF
+cat >"$work/etc/cloud.profiles" <<'EOF'
+web:
+  provider: nodes
+  base: default
+  memory: 256M
+  ports: {http: 80}
+  domains: [app.example.org]
+  base_sls: [app]
+EOF
+cat >"$work/etc/cloud.maps.d/all.map" <<'EOF'
+web:
+  - web1: {node: h1}
+  - web2: {node: h2}
+EOF
+cat >"$work/salt/app.sls" <<'EOF'
+/srv/www/index.html:
+  file.managed:
+    - contents: from-{{ grains['id'] }}
+    - makedirs: True
+/usr/local/bin/busybox:
+  file.managed:
+    - source: salt://busybox
+    - mode: '0755'
+/etc/systemd/system/app.service:
+  file.managed:
+    - contents: |
+        [Service]
+        ExecStart=/usr/local/bin/busybox httpd -f -p 80 -h /srv/www
+        Restart=always
+        [Install]
+        WantedBy=multi-user.target
+app:
+  service.running:
+    - enable: True
+    - require:
+      - file: /srv/www/index.html
+      - file: /usr/local/bin/busybox
+      - file: /etc/systemd/system/app.service
+EOF
+
+address=$(sed -n 's/^  host: //p' "$work/etc/roster" | head -1)
+# Both guests answer behind the proxy.
+answers() {
+    local until=$((SECONDS + 20)) seen
+    while [ $SECONDS -lt $until ]; do
+        seen=$(for _ in 1 2 3 4; do curl -sf -m 5 -H 'Host: app.example.org' "http://$address:8080/" || true; done | sort -u | tr '\n' ' ')
+        [ "$seen" = "from-web1 from-web2 " ] && return 0
+        sleep 0.2
+    done
+    die "$1: behind the proxy answers only: $seen"
+}
+# Nothing changes, and nothing is there that nobody declared.
+settled() {
+    corpus reconcile --out=json >"$work/out.json" || die "$1: $(cat "$work/out.json")"
+    [ "$(grep -c 'as declared"' "$work/out.json")" = 3 ] && ! grep -q ghosts "$work/out.json" || die "$1: $(cat "$work/out.json")"
+}
+
+state >"$work/before"
+corpus map.apply test=True --out=quiet || die "the dry run fails"
+diff <(state) "$work/before" || die "the dry run changed something"
+start=$(ms)
+corpus map.apply --out=json >"$work/out.json" || die "$(cat "$work/out.json")"
+took=$(($(ms) - start))
+answers "after map.apply"
+say "two empty nodes to two guests behind the proxy: $took ms"
+[ $took -lt 60000 ] || die "that is more than a minute"
+settled "the second run"
+corpus 'web*' test.ping --out=quiet || die "the guests are no minions"
+
+say "killed by hand"
+lab exec 1 lxc-stop -k -n web1
+lab exec 2 sh -c 'lxc-stop -k -n web2; lxc-destroy -n web2'
+corpus reconcile --out=json >"$work/out.json" || die "$(cat "$work/out.json")"
+[ "$(grep -c '"cause": "drifted"' "$work/out.json")" -ge 2 ] || die "not told as drifted: $(cat "$work/out.json")"
+answers "after reconcile"
+settled "after reconcile"
+
+say "a ghost"
+lab exec 1 sh -c 'mkdir -p /var/lib/lxc/ghost/rootfs && printf "lxc.uts.name = ghost\nlxc.rootfs.path = dir:/var/lib/lxc/ghost/rootfs\n" >/var/lib/lxc/ghost/config'
+corpus reconcile --out=json | grep -q 'corpus did not make it' || die "the ghost is not named"
+lab exec 1 rm -r /var/lib/lxc/ghost
+
+corpus guest.destroy web1 web2 --out=json >"$work/out.json" || die "$(cat "$work/out.json")"
+say "corpus killed at any moment"
+kills=0
+for wait in 0.2 0.5 0.8 1.1 1.4 1.7 2.0 2.4 2.8 3.2; do
+    "$CORPUS" -c "$work/etc" map.apply --out=quiet >/dev/null 2>&1 &
+    pid=$!
+    sleep $wait
+    kill -9 $pid 2>/dev/null && kills=$((kills + 1))
+    wait $pid 2>/dev/null || true
+    corpus map.apply --out=json >"$work/out.json" || die "after a kill at $wait s: $(cat "$work/out.json")"
+    answers "after a kill at $wait s"
+    settled "after a kill at $wait s"
+    "$CORPUS" -c "$work/etc" guest.destroy web1 web2 --out=quiet >/dev/null 2>&1 &
+    pid=$!
+    sleep $wait
+    kill -9 $pid 2>/dev/null && kills=$((kills + 1))
+    wait $pid 2>/dev/null || true
+    for guest in web1 web2; do
+        grep -q "\"$guest\"" "$work/cloud/ledger.json" && corpus guest.destroy $guest --out=quiet
+    done
+done
+say "$kills kills"
+
+lab exec 1 sh -c 'kill $(cat /run/haproxy.pid) && rm -f /srv/haproxy.cfg /run/haproxy.pid /run/corpus-proxy-*'
+diff <(state) "$work/before" || die "the end left something"
+grep -q '"guests": {}' "$work/cloud/ledger.json" && grep -q '"nodes": {}' "$work/cloud/book.json" || die "the records are not empty"
+say "the end left nothing"
