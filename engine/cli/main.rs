@@ -1,6 +1,7 @@
 //! `corpus`: the command line. Words to a target and a call, a call to answers, answers to paper.
 
 mod args;
+mod demo;
 mod lint;
 mod output;
 mod progress;
@@ -36,7 +37,7 @@ fn main() {
 
 /// Does what the command line says; returns the exit code.
 fn answer() -> u8 {
-    if let Some(code) = push::answer().or_else(reset_perms) {
+    if let Some(code) = push::answer().or_else(reset_perms).or_else(demo::answer) {
         return code;
     }
     let args = match Args::try_parse() {

@@ -3,7 +3,8 @@
 use corpus_master::Overrides;
 use corpus_project::push::{self, Conf, Deployer, Live, Program};
 use std::ffi::OsString;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -32,6 +33,7 @@ pub fn answer() -> Option<u8> {
         [_, "projects.authorize", project, who, ref key @ ..] if !key.is_empty() => {
             authorize(project, who, Some(&key.join(" ")))
         }
+        [_, "projects.keys", user, ref key @ ..] if key.is_empty() || key.len() == 2 => keys(user, key),
         [_, "projects.revoke", project, who] => authorize(project, who, None),
         [_, "projects.attach" | "mc_project.attach", project] => {
             Conf::load().and_then(|conf| push::attach(&conf, project, &mut std::io::stdout()))
@@ -57,6 +59,7 @@ fn usage(verb: &str) -> Option<&'static str> {
         "projects.attach" => "the name of a project",
         "projects.authorize" => "a project, a person, and the person's public key",
         "projects.revoke" => "a project and a person",
+        "projects.keys" => "the name of a project's user, and a key's type and body or neither",
         _ => return None,
     })
 }
@@ -152,6 +155,44 @@ fn install() -> Result<u8, String> {
         eprintln!("now: systemctl daemon-reload; systemctl enable --now corpus-push; systemctl reload ssh");
     }
     Ok(0)
+}
+
+/// `corpus projects.keys USER [TYPE BODY]`, which sshd asks: the lines of the people whom the directory lets push.
+fn keys(user: &str, offered: &[&str]) -> Result<u8, String> {
+    let conf = Conf::load()?;
+    let Some(path) = &conf.directory else { return Ok(0) };
+    // One that is no project's has its keys elsewhere.
+    let Some(place) = user.strip_suffix("-user").and_then(|name| conf.place(name).ok()) else { return Ok(0) };
+    let Ok((uid, _)) = place.owner() else { return Ok(0) };
+    if push::setup::user(uid)?.0 != user {
+        return Ok(0);
+    }
+    let (people, group) = directory(path)?;
+    let group = group.replace("{project}", &place.name);
+    let exe = push::exe()?;
+    for person in people.members(&group).map_err(|error| error.to_string())? {
+        let mut keys: Vec<&str> = person.keys.iter().map(String::as_str).collect();
+        keys.retain(|key| offered.is_empty() || key.split_whitespace().take(2).eq(offered.iter().copied()));
+        for line in keys.iter().filter_map(|key| push::setup::line(&place, &exe, &person.name, key)) {
+            writeln!(std::io::stdout(), "{line}").map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(0)
+}
+
+/// Reads where people are looked up, and which group of theirs may push; `{project}` stands for the project.
+fn directory(path: &Path) -> Result<(corpus_ldap::People, String), String> {
+    let meta = std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    if meta.uid() != 0 || meta.mode() & 0o077 != 0 {
+        return Err(format!("{}: it may hold a password: chown root, chmod 600", path.display()));
+    }
+    let text =
+        |errors: &[corpus_core::Diagnostic]| -> String { errors.iter().map(|error| error.to_text(None)).collect() };
+    let mut setting = corpus_master::read_map(path).map_err(|errors| text(&errors))?;
+    let group = setting.get("push_group").map_or_else(|| "{project}".to_owned(), corpus_core::python::str);
+    setting.0.retain(|key, _| key.as_str() != Some("push_group"));
+    let people = corpus_ldap::people(&setting).map_err(|error| format!("{}: {}", path.display(), text(&[error])))?;
+    Ok((people, group))
 }
 
 fn authorize(project: &str, who: &str, key: Option<&str>) -> Result<u8, String> {

@@ -25,6 +25,7 @@ mod pillar_sql;
 mod postgres;
 mod projects;
 mod push;
+mod push_keys;
 mod sdb;
 mod secrets;
 mod support;

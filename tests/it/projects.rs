@@ -85,7 +85,7 @@ fn lab(dir: &Path, program: &str) -> Command {
 }
 
 #[test]
-fn row_042_060_061_079_094_097_and_104_the_way_of_a_newcomer() {
+fn row_042_058_060_061_079_094_097_and_104_the_way_of_a_newcomer() {
     let host = host_or_skip!();
     host.inside("mkdir -p /root/.ssh; echo key > /root/.ssh/id_machine; chmod 600 /root/.ssh/id_machine").expect(0);
     let said = host.corpus("mc_project.init_project shop default_env=prod").expect(0);
@@ -156,8 +156,40 @@ fn a_project_of_a_machine_of_the_roster_is_deployed_from_afar() {
     assert!(said["local"]["comment"].as_str().is_some_and(|text| text.contains("of far succeeded")), "{said}");
     let said = tree.local(&["mc_project.remote_run_task", "h1", "far", "nothing"]).expect(3);
     assert!(said.out.contains("there is no recipe `task_nothing`"), "{}", said.out);
-    let said = tree.local(&["mc_project.orchestrate", "h1", "far"]).expect(1);
-    assert!(said.out.contains("is not built"), "{}", said.out);
+    // Prepared here, sent, deployed there: twice, the second time with an edit of ours.
+    let source = tree.path().join("source");
+    let line = "git init -q -b main . && mkdir .salt && printf 'x:\\n  file.managed:\\n    - name: /etc/orchestrated\\n    - contents: VERSION\\n' >.salt/100_x.sls";
+    let shell = |line: &str| {
+        std::fs::create_dir_all(&source).expect("a folder");
+        let commit = "git add -A && git -c user.name=a -c user.email=a@b commit -q -m work";
+        let line = format!("{line} && {commit}");
+        Said::of(Command::new("sh").args(["-ec", &line]).current_dir(&source).output().expect("sh")).expect(0)
+    };
+    shell(&line.replace("VERSION", "one"));
+    let (origin, stage) = (format!("origin={}", source.display()), tree.path().join("stage"));
+    let over = format!(
+        "{}\nremote_projects_dir: {}\n",
+        std::fs::read_to_string(tree.path().join("etc/minion")).unwrap_or_default(),
+        stage.display()
+    );
+    tree.file("etc/minion", &over);
+    let all = ["--out=json", "mc_project.orchestrate", "h1", "sent", &origin, "default_env=prod"];
+    let said = tree.local(&all).expect(0).json();
+    assert_eq!(said["local"]["result"], true, "{said}");
+    assert_eq!(host.inside("cat /etc/orchestrated").out, "one\n");
+    assert!(stage.join("h1/sent/pillar/init.sls").is_file());
+    shell("sed -i s/one/two/ .salt/100_x.sls");
+    tree.local(&all).expect(0);
+    assert_eq!(host.inside("cat /etc/orchestrated").out, "two\n");
+    // What somebody is editing here is not thrown away.
+    std::fs::write(stage.join("h1/sent/project/mine"), "x").expect("a file");
+    let said = tree.local(&["mc_project.sync_remote_project", "h1", "sent"]).expect(1);
+    assert!(
+        said.out.contains("changes that are not committed") || said.err.contains("changes that are not committed"),
+        "{}{}",
+        said.out,
+        said.err
+    );
 }
 
 #[test]
@@ -188,4 +220,16 @@ fn row_096_100_and_the_answers_to_mistakes() {
     let said = host.corpus("mc_project.report").expect(0).out;
     assert!(said.contains("tea:") && said.contains("ServerAliveInterval"), "{said}");
     assert!(host.corpus("mc_project.list_projects").expect(0).out.contains("tea:"));
+}
+
+#[test]
+fn the_demo_plays_a_newcomers_path() {
+    let said = Said::of(Command::new(env!("CARGO_BIN_EXE_corpus")).args(["demo", "project"]).output().expect("corpus"));
+    let said = said.expect(0);
+    for line in ["the page says: hello, release two", "200_oops failed", "== Done, in "] {
+        assert!(said.out.contains(line), "{line}: {}", said.out);
+    }
+    if crate::support::is_root() {
+        assert!(said.out.contains("$ git push origin HEAD") && said.out.contains("by newcomer@laptop"), "{}", said.out);
+    }
 }

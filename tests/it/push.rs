@@ -897,7 +897,39 @@ fn a_service_that_is_killed_leaves_the_old_release_and_its_branch() {
 }
 
 #[test]
-fn row_104_a_project_is_made_cloned_pushed_broken_and_mended() {
+fn row_087_what_passes_its_tests_is_deployed_by_the_robot_that_ran_them() {
+    let host = host_or_skip!();
+    let _one = alone();
+    let p = host.project("robot");
+    // The team's own repository, with a robot that tests what comes in, and pushes on what is good.
+    let central = p.tree.path().join("central.git");
+    p.git(&["init", "-q", "--bare", &central.to_string_lossy()]).expect(0);
+    let robot = format!(
+        "#!/bin/sh\nwhile read -r old new ref; do\n[ $ref = refs/heads/ci ] || continue\nwork=$(mktemp -d)\n\
+         git --work-tree=$work checkout -q -f $new\nif (cd $work && sh ./test.sh); then git push {} $new:refs/heads/main\n\
+         else echo 'tests failed: not deployed'; fi\nrm -rf $work\ndone\n",
+        p.url("project")
+    );
+    let hook = central.join("hooks/post-receive");
+    std::fs::write(&hook, robot).expect("a hook");
+    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its mode");
+    let team =
+        |branch: &str| p.git(&["push", &central.to_string_lossy(), &format!("HEAD:refs/heads/{branch}")]).expect(0);
+    std::fs::write(p.work.join("test.sh"), "exit 1\n").expect("a file");
+    p.commit("say one");
+    assert!(team("ci").err.contains("tests failed: not deployed"));
+    assert_eq!((p.main(), p.deployed("project")), (String::new(), vec![]));
+    std::fs::write(p.work.join("test.sh"), "exit 0\n").expect("a file");
+    let good = p.commit("say two");
+    team("elsewhere");
+    assert_eq!(p.main(), "", "only the robot's branch is tested");
+    let said = team("ci").err;
+    assert!(said.contains("[install] two") && said.contains("[push] done"), "the report comes back: {said}");
+    assert_eq!((p.main(), p.deployed("project")), (good.clone(), vec![good]));
+}
+
+#[test]
+fn row_076_and_104_a_project_is_made_cloned_pushed_broken_and_mended() {
     let host = host_or_skip!(corpus_host());
     let _one = alone();
     let p = host.made_by_corpus("demo");

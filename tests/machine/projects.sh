@@ -3,6 +3,7 @@
 # site must answer over HTTP, and the second push must change nothing but what its recipes change in each run.
 #
 #   projects.sh CORPUS DIR [NAME…]
+#   projects.sh CORPUS samples        an application of each installer's kind, from samples/: nothing else is needed
 #
 # DIR holds clones of the projects, named like their repositories (corpus-staticwww, …): bring them yourself, they are
 # not part of this project. projects/NAME.sls, where there is one, is the project's pillar, with how to see that it works
@@ -13,9 +14,10 @@
 set -euo pipefail
 HERE=$(dirname "$(readlink -f "$0")")
 GUEST=$HERE/guest.sh
-[ $# -ge 2 ] || { sed -n '2,15p' "$0" | sed 's/^# \?//'; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,17p' "$0" | sed 's/^# \?//'; exit 2; }
 CORPUS=$1 DIR=$2
 shift 2
+[ "$DIR" != samples ] || DIR=$HERE/samples
 OUT=${OUT:-$(mktemp -d)}
 mkdir -p "$OUT"
 failed=0 passed=0 skipped=0
@@ -46,6 +48,17 @@ sys.exit(not report["result"] or run == "second" and bool(own))
 P
 }
 
+# Makes a bare repository of a clone, or of a folder that is none.
+bare() {
+    if [ -e "$1/.git" ]; then
+        git clone -q --bare "$1" "$2"
+    else
+        git init -q --bare -b master "$2"
+        git --git-dir="$2" --work-tree="$1" add -A -f
+        git --git-dir="$2" --work-tree="$1" -c user.name=sample -c user.email=sample@localhost commit -q -m sample
+    fi
+}
+
 one() {
     local repo=$1 guest=p-$1 name root good=0 run
     name=$(tr -cd 'a-z0-9' <<<"${repo#corpus-}" | cut -c1-16)
@@ -58,7 +71,7 @@ one() {
     for other in "$DIR"/*/; do
         other=$(basename "$other")
         { [ "$other" = "$repo" ] || grep -rqs "/$other\.git" "$DIR/$repo/.salt"; } || continue
-        git clone -q --bare "$DIR/$other" "$root/srv/mirror/$other.git"
+        bare "$DIR/$other" "$root/srv/mirror/$other.git"
         git config -f "$root/etc/gitconfig" --add "url./srv/mirror/$other.git.insteadOf" \
             "https://github.com/makinacorpus/$other.git"
     done
@@ -74,7 +87,7 @@ first)
     systemctl enable --now corpus-push
     ssh-keygen -A
     systemctl restart ssh
-    corpus mc_project.init_project $name default_env=prod
+    corpus mc_project.init_project $name default_env=prod $(head_of "$repo" init)
     corpus projects.authorize $name guest "\$(cat /root/.ssh/id_ed25519.pub)"
     ssh-keyscan localhost >/root/.ssh/known_hosts 2>/dev/null
     git config --global user.name guest

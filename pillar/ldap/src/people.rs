@@ -81,14 +81,22 @@ impl People {
             return Ok(None);
         }
         let filter = self.user_filter.replace("{user}", &ldap_escape(user));
-        let mut attrs: Vec<String> = vec![self.user_name.clone(), self.key_attribute.clone()];
-        attrs.extend(["cn", "displayName", "mail"].iter().chain(ATTRIBUTES).map(|name| (*name).to_owned()));
-        let mut found = directory.search(&self.user_base, Scope::Subtree, &filter, &attrs)?;
+        let mut found = directory.search(&self.user_base, Scope::Subtree, &filter, &self.attributes())?;
         if found.len() > 1 {
             let names: Vec<String> = found.into_iter().map(|entry| entry.dn).collect();
             return Err(AuthError::Ambiguous(user.to_owned(), names.join("; ")));
         }
         Ok(found.pop().map(|entry| self.person(user, &entry)))
+    }
+
+    /// What is asked of a person's entry.
+    fn attributes(&self) -> Vec<String> {
+        let own = [self.user_name.as_str(), &self.key_attribute];
+        own.into_iter()
+            .chain(["cn", "displayName", "mail"])
+            .chain(ATTRIBUTES.iter().copied())
+            .map(str::to_owned)
+            .collect()
     }
 
     fn person(&self, user: &str, entry: &Found) -> Person {
@@ -150,6 +158,32 @@ impl People {
         names.sort();
         names.dedup();
         Ok(names)
+    }
+
+    /// Finds the people of a group whose accounts may be used: by name (`memberUid`), or by their entries (`member`).
+    pub fn members(&self, group: &str) -> Result<Vec<Person>, AuthError> {
+        let mut directory = Directory::open(&self.settings)?;
+        let filter = format!("({}={})", self.group_name, ldap_escape(group));
+        let attrs = ["memberUid", "member", "uniqueMember"].map(str::to_owned);
+        let mut people: Vec<Person> = vec![];
+        for group in directory.search(&self.group_base, Scope::Subtree, &filter, &attrs)? {
+            for name in group.values("memberUid") {
+                people.extend(self.find_in(&mut directory, name)?);
+            }
+            for dn in group.values("member").iter().chain(group.values("uniqueMember")) {
+                let filter = format!("({}=*)", self.user_name);
+                // A member that is gone stays in many a group.
+                let found = match directory.search(dn, Scope::Base, &filter, &self.attributes()) {
+                    Err(LdapError::Refused { code: 32, .. }) => vec![],
+                    found => found?,
+                };
+                people.extend(found.iter().map(|entry| self.person(dn, entry)));
+            }
+        }
+        people.retain(|person| person.account == Account::Usable);
+        people.sort_by(|a, b| a.dn.cmp(&b.dn));
+        people.dedup_by(|a, b| a.dn == b.dn);
+        Ok(people)
     }
 
     /// Returns the keys with which somebody may come: none if the account may not be used.

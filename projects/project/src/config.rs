@@ -33,6 +33,8 @@ const PLAIN: &[(&str, Value)] = &[
     ("fixperms_before_install", Value::Bool(false)),
     ("deploy_branch", Value::Null),
     ("deploy_on_pillar_push", Value::Bool(false)),
+    ("backup_include", Value::Null),
+    ("backup_exclude", Value::Null),
     ("deploy_timeout", Value::Int(0)),
     ("deploy_summary", Value::Null),
     ("operation_mode", Value::Null),

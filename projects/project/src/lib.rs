@@ -3,6 +3,7 @@
 mod acl;
 pub mod api;
 pub mod archive;
+mod backup;
 pub mod bundles;
 pub mod chrono;
 pub mod config;
@@ -28,6 +29,7 @@ mod placeholders;
 mod procedures;
 mod progress;
 pub mod push;
+mod remote;
 pub mod repo;
 pub mod report;
 pub mod reset;
@@ -62,7 +64,8 @@ use corpus_core::ExecDef;
 use corpus_master::{Config, Extras, MasterDef};
 
 /// What the master answers for projects.
-pub const FUNCTIONS: &[&[MasterDef]] = &[functions::FNS, procedures::FNS, parts::FNS, permissions::FNS, utils::FNS];
+pub const FUNCTIONS: &[&[MasterDef]] =
+    &[functions::FNS, procedures::FNS, parts::FNS, permissions::FNS, utils::FNS, backup::FNS, remote::FNS];
 
 /// What states may call on this machine.
 pub const EXEC: &[ExecDef] = permissions::EXEC;

@@ -36,8 +36,10 @@ pub fn add(tree: &Path, names: &[&str], text: &str, owner: Owner) -> R<bool> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut at = rustix::fs::openat(CWD, tree, flags, Mode::empty()).map_err(fail)?;
     let Some((name, folders)) = names.split_last() else { return Ok(false) };
-    let own = |file: &std::os::fd::OwnedFd| match owner {
-        Some(owner) => rustix::fs::fchown(file, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid))),
+    // With the mode that `fixperms` would give it: a push must leave nothing to set right.
+    let own = |file: &std::os::fd::OwnedFd, mode: u32| match owner {
+        Some(owner) => rustix::fs::fchown(file, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))
+            .and_then(|()| rustix::fs::fchmod(file, Mode::from_raw_mode(mode))),
         None => Ok(()),
     };
     for folder in folders {
@@ -47,7 +49,7 @@ pub fn add(tree: &Path, names: &[&str], text: &str, owner: Owner) -> R<bool> {
             (_, Err(error)) => return Err(fail(error)),
             (made, Ok(opened)) => {
                 if made.is_ok() {
-                    own(&opened).map_err(fail)?;
+                    own(&opened, 0o2775).map_err(fail)?;
                 }
                 opened
             }
@@ -58,7 +60,7 @@ pub fn add(tree: &Path, names: &[&str], text: &str, owner: Owner) -> R<bool> {
     }
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::openat(&at, *name, flags, Mode::from_raw_mode(0o644)).map_err(fail)?;
-    own(&file).map_err(fail)?;
+    own(&file, 0o664).map_err(fail)?;
     File::from(file).write_all(text.as_bytes()).map_err(|error| ProjectError::io("write", &shown, error))?;
     Ok(true)
 }

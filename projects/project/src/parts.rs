@@ -1,14 +1,12 @@
-//! `mc_project.*` of single parts: what an initialisation consists of, git helpers, and projects of other machines.
+//! `mc_project.*` of single parts: what an initialisation consists of, and git helpers.
 
 use crate::functions::{cx, named, ret, told};
 use crate::repo::Git;
 use crate::{ProjectError, ProjectName, config, init, users, wiring};
-use corpus_core::target::TargetKind;
 use corpus_core::{Call, Data, ExecError, Map, Value};
-use corpus_master::{MasterDef, Outcome, Selector, Session};
+use corpus_master::{MasterDef, Session};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 type Answer = Result<Value, ExecError>;
 
@@ -39,17 +37,6 @@ table! {
     set_git_remote "(directory, remote, url)" "Sets the address of a remote." => set_git_remote;
     fetch_last_commits "(directory, origin='origin')" "Fetches branches and tags." => fetch_last_commits;
     working_copy_in_initial_state "(directory)" "Tells whether a working copy holds its first commit at most." => initial;
-    remote_deploy "(host, project, only=None, only_steps=None)" "Deploys a project of a machine of the roster." => remote;
-    remote_run_task "(host, project, only_steps)" "Runs a task of a project of a machine of the roster." => remote;
-    remote_task "(host, project, only_steps)" "Runs a task of a project of a machine of the roster." => remote;
-    orchestrate "(host, project)" "Not built: push to the project's remotes." => not_built;
-    orchestrate_task "(host, project)" "Not built: use remote_run_task." => not_built;
-    init_remote_structure "(host, project)" "Not built: run init_project on the host." => not_built;
-    init_local_remote_project "(host, project)" "Not built: clone the project's repository." => not_built;
-    init_local_remote_pillar "(host, project)" "Not built: clone the pillar's repository." => not_built;
-    sync_remote_project "(host, project)" "Not built: push to the project's repository." => not_built;
-    sync_remote_pillar "(host, project)" "Not built: push to the pillar's repository." => not_built;
-    remote_project_hook "(host, project)" "Not built: push to the project's repository." => not_built;
 }
 
 fn part(call: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Answer {
@@ -182,51 +169,4 @@ fn initial(call: &Call, _: &Arc<Session>, _: &Arc<Data>) -> Answer {
     let count = git.run(path, &["rev-list", "--count", "--max-count=2", "HEAD"]).map_err(told)?;
     let first = git.run(path, &["log", "-1", "--format=%s"]).map_err(told)?;
     Ok((count == "1" && first == "initial").into())
-}
-
-/// Starts corpus on a machine of the roster, where its projects are.
-fn remote(call: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Answer {
-    let host = call.need(0, "host")?;
-    let project = call.text(1, "project").ok_or_else(|| call.missing("project"))?;
-    let project = ProjectName::parse(&project).map_err(|error| call.invalid("project", error))?;
-    let verb = if call.fun.ends_with("deploy") { "deploy" } else { "run_task" };
-    let mut words: Vec<String> = ["corpus", "--local", "--out=json"].map(str::to_owned).to_vec();
-    words.extend([format!("mc_project.{verb}"), project.to_string()]);
-    let places = if verb == "deploy" { ["only", "only_steps"] } else { ["only_steps", "task"] };
-    for (at, key) in places.into_iter().enumerate() {
-        let list = wiring::list(call.arg(at + 2, key));
-        if !list.is_empty() {
-            words.push(format!("{}={}", if key == "task" { "only_steps" } else { key }, list.join(",")));
-        }
-    }
-    let mut run = Call::new("cmd.run_all", vec![Value::from(words)]);
-    run.kwargs.insert("python_shell", false);
-    let selector = Selector { text: host.clone(), kind: TargetKind::List, batch: None, subset: None };
-    let answers =
-        session.corpus.fleet(&selector, &run, &|_| {}).map_err(|failure| ExecError::Failed(failure.message))?;
-    let answer = answers.into_iter().next().ok_or_else(|| ExecError::failed(format!("{host} did not answer")))?;
-    let Outcome::Value(value) = answer.outcome else {
-        let why = match answer.outcome {
-            Outcome::Failed(failure) => failure.message,
-            _ => "it gave no value".into(),
-        };
-        return Err(ExecError::failed(format!("{host}: {why}")));
-    };
-    let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let code = value.get("retcode").and_then(Value::as_int).unwrap_or(1);
-    let told: Option<Value> = serde_json::from_str(&text("stdout")).ok();
-    let Some(told) = told.as_ref().and_then(|all| all.get("local")) else {
-        let said = format!("{}{}", text("stdout"), text("stderr"));
-        return Err(ExecError::failed(format!("{host}: corpus exited with {code}: {}", said.trim())));
-    };
-    session.retcode.store(i32::try_from(code).unwrap_or(1), Ordering::Relaxed);
-    Ok(told.clone())
-}
-
-fn not_built(call: &Call, _: &Arc<Session>, _: &Arc<Data>) -> Answer {
-    let fun = &call.fun;
-    Err(ExecError::failed(format!(
-        "{fun} is not built: code and pillar reach a machine by `git push` to the project's remotes, which \
-         `mc_project.report` on that machine prints; `mc_project.remote_deploy HOST NAME` deploys them again"
-    )))
 }

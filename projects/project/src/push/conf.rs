@@ -28,6 +28,8 @@ pub struct Conf {
     pub max_seconds: u64,
     /// After how many silent seconds the pusher is told that work goes on.
     pub heartbeat: u64,
+    /// A file of root's alone that says which directory (LDAP) knows who may push: see `docs/guide/projects.md`.
+    pub directory: Option<PathBuf>,
     /// Another program that deploys, with its arguments, instead of corpus itself.
     pub deployer: Option<Vec<String>>,
 }
@@ -49,6 +51,7 @@ impl Default for Conf {
             max_file: limits.file,
             max_seconds: 5 * 3600,
             heartbeat: 10,
+            directory: None,
             deployer: None,
         }
     }

@@ -29,7 +29,7 @@ pub fn machine(conf: &Conf, exe: &Path) -> Result<Vec<String>, String> {
     }
     let sshd = Path::new("/etc/ssh/sshd_config.d");
     if sshd.is_dir() {
-        file(&sshd.join("corpus-push.conf"), &sshd_lines(), 0o644, None, &mut changed)?;
+        file(&sshd.join("corpus-push.conf"), &sshd_lines(conf, exe), 0o644, None, &mut changed)?;
     }
     Ok(changed)
 }
@@ -52,8 +52,7 @@ const HOOKS: &[&str] = &["pre-receive", "proc-receive"];
 /// Lets somebody's key push to a project, or, without a key, nobody of that name any more. The key gets its forced
 /// command, and the file is root's, so that nothing that runs as the project's user adds a key.
 pub fn authorize(place: &Place, home: &Path, exe: &Path, who: &str, key: Option<&str>) -> Result<bool, String> {
-    let good = |c: char| c.is_ascii_alphanumeric() || "@._-".contains(c);
-    if who.is_empty() || who.len() > 80 || !who.chars().all(good) {
+    if !person(who) {
         return Err("a person's name here is letters, digits and @._-, like alice@laptop".into());
     }
     let path = home.join(".ssh/authorized_keys");
@@ -63,20 +62,35 @@ pub fn authorize(place: &Place, home: &Path, exe: &Path, who: &str, key: Option<
         Err(error) => return Err(format!("{}: {error}", path.display())),
     };
     // Only lines of this form are kept: a key without the forced command would be more than a key to push.
-    let forced = format!("restrict,command=\"{} git-shell project={} who=", exe.display(), place.name);
+    let forced = forced(place, exe);
     let of =
         |line: &str| line.strip_prefix(&forced).and_then(|rest| rest.split_once('"')).map(|(who, _)| who.to_owned());
     let mut lines: Vec<String> =
         now.lines().filter(|line| of(line).is_some_and(|other| other != who)).map(str::to_owned).collect();
     if let Some(key) = key {
-        let key = public_key(key).ok_or("this is no public key of ssh: it looks like `ssh-ed25519 AAAA…`")?;
-        lines.push(format!("{forced}{who}\" {key} {who}"));
+        let key = line(place, exe, who, key);
+        lines.push(key.ok_or("this is no public key of ssh: it looks like `ssh-ed25519 AAAA…`")?);
     }
     lines.insert(0, "# Written by corpus; what it did not write is removed.".into());
     let mut changed = vec![];
     folder(&home.join(".ssh"), 0o755)?;
     file(&path, &(lines.join("\n") + "\n"), 0o644, Some((0, 0)), &mut changed)?;
     Ok(!changed.is_empty())
+}
+
+fn person(who: &str) -> bool {
+    let good = |c: char| c.is_ascii_alphanumeric() || "@._-".contains(c);
+    !who.is_empty() && who.len() <= 80 && who.chars().all(good)
+}
+
+fn forced(place: &Place, exe: &Path) -> String {
+    format!("restrict,command=\"{} git-shell project={} who=", exe.display(), place.name)
+}
+
+/// Makes the line by which sshd lets a key push, and do nothing else; `None` if it is no key, or the name no name.
+pub fn line(place: &Place, exe: &Path, who: &str, key: &str) -> Option<String> {
+    let key = public_key(key).filter(|_| person(who))?;
+    Some(format!("{}{who}\" {key} {who}", forced(place, exe)))
 }
 
 /// Returns name and home of a user of this machine.
@@ -170,7 +184,14 @@ pub fn unit(exe: &Path) -> String {
 }
 
 /// Returns the lines for sshd that hold also for keys which did not come from us.
-pub fn sshd_lines() -> String {
+pub fn sshd_lines(conf: &Conf, exe: &Path) -> String {
+    let keys = match &conf.directory {
+        None => String::new(),
+        Some(_) => format!(
+            "\x20   AuthorizedKeysCommand {} projects.keys %u %t %k\n\x20   AuthorizedKeysCommandUser root\n",
+            exe.display()
+        ),
+    };
     format!(
         "# Written by corpus. Users of projects push; they have no terminal and no forwarding, whatever their key says.\n\
          Match Group {GROUP}\n\
@@ -179,6 +200,7 @@ pub fn sshd_lines() -> String {
          \x20   PermitUserRC no\n\
          \x20   PasswordAuthentication no\n\
          \x20   KbdInteractiveAuthentication no\n\
+         {keys}\
          Match all\n"
     )
 }

@@ -70,7 +70,8 @@ impl Place {
         Self { dir: Root::Other(path.to_owned()), name: ProjectName::parse("foo").unwrap() }
     }
 
-    fn within(dir: TempDir) -> Self {
+    /// Makes one without a project in a directory.
+    pub fn within(dir: TempDir) -> Self {
         for folder in ["etc", "salt", "pillar", "cache"] {
             std::fs::create_dir(dir.path().join(folder)).unwrap();
         }
