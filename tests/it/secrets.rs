@@ -87,6 +87,13 @@ fn encrypted_values_become_what_they_say() {
     tree.file("pillar/secrets.sls", &format!("#!json|gpg\n{json}\n"));
     assert_eq!(local(&["--show-secrets", "pillar.get", "one", "--out=json"]).expect(0).json()["local"], SECRET);
 
+    // In a key store.
+    let minion = std::fs::read_to_string(tree.path().join("etc/minion")).expect("a configuration");
+    tree.file("etc/minion", &format!("{minion}keys: {{driver: yaml, files: [$TREE/keys.yml], gpg: True}}\n"));
+    tree.file("keys.yml", &format!("a: |\n{ours}"));
+    let found = local(&["--show-secrets", "sdb.get", "sdb://keys/a", "--out=json"]).expect(0).json();
+    assert_eq!(found["local"].as_str().map(str::trim_end), Some(SECRET));
+
     // Before YAML: the text is decrypted, places stay those of the file, and no line of the text is shown.
     tree.file(
         "pillar/secrets.sls",

@@ -91,8 +91,9 @@ impl Present {
             name: &self.name,
         };
         let forward = |text: &String| {
-            firewalld::forward(text)
-                .ok_or_else(|| StateError::failed(format!("port_fwd `{text}` is not of the form from:to:protocol[:address]")))
+            firewalld::forward(text).ok_or_else(|| {
+                StateError::failed(format!("port_fwd `{text}` is not of the form from:to:protocol[:address]"))
+            })
         };
         let forwards = self.port_fwd.0.iter().map(forward).collect::<Result<Vec<_>, _>>()?;
         let rules: Vec<String> = self.rich_rules.0.iter().map(|rule| firewalld::rich_rule(rule)).collect();

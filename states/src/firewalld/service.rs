@@ -50,7 +50,10 @@ impl State for Service {
             let (new, old) = shared::difference(&have, want);
             for (verb, items) in [("add", &new), ("remove", &old)] {
                 for item in items {
-                    plan.attempt(firewalld::command(&["--permanent", &this, &format!("--{verb}-{one}={item}")]), vec![]);
+                    plan.attempt(
+                        firewalld::command(&["--permanent", &this, &format!("--{verb}-{one}={item}")]),
+                        vec![],
+                    );
                 }
             }
             predicts.push(Prediction::Fact(fact(what), want.clone().into()));

@@ -29,7 +29,13 @@ pub fn wanted(
 }
 
 /// Plans a question; `more` are further arguments of the function that asks.
-pub fn plan(cx: &PlanCx<'_>, url: &str, fun: &str, wanted: &Wanted, more: &[(&str, Value)]) -> Result<Plan, StateError> {
+pub fn plan(
+    cx: &PlanCx<'_>,
+    url: &str,
+    fun: &str,
+    wanted: &Wanted,
+    more: &[(&str, Value)],
+) -> Result<Plan, StateError> {
     cx.program("curl", "curl")?;
     let given = state::arguments(cx.low);
     let mut kwargs: Vec<(String, Value)> = given

@@ -55,8 +55,10 @@ impl State for SetPolicy {
         }
         let known = |chain: nftables::Chain| Some((chain.kind?, chain.hook?, chain.priority?.to_string()));
         let coming = cx.host.predicted(&shared::fact(&table, chain, "chain"));
-        let coming = coming.as_ref().and_then(Value::as_list).map(|words| words.iter().map(python::str).collect::<Vec<_>>());
-        let coming = coming.and_then(|words| <[String; 3]>::try_from(words).ok()).map(|[kind, hook, n]| (kind, hook, n));
+        let coming =
+            coming.as_ref().and_then(Value::as_list).map(|words| words.iter().map(python::str).collect::<Vec<_>>());
+        let coming =
+            coming.and_then(|words| <[String; 3]>::try_from(words).ok()).map(|[kind, hook, n]| (kind, hook, n));
         let Some((kind, hook, priority)) = coming.or_else(|| found.and_then(known)) else {
             return Err(StateError::missing("Failed to set nftables default policy"));
         };

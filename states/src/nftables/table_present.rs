@@ -30,7 +30,10 @@ impl State for TablePresent {
         if shared::table_there(cx, &table)? {
             return Ok(plan);
         }
-        plan.exec(table.command("add table", &[]), vec![Prediction::Fact(shared::fact(&table, "", "table"), true.into())]);
+        plan.exec(
+            table.command("add table", &[]),
+            vec![Prediction::Fact(shared::fact(&table, "", "table"), true.into())],
+        );
         plan.memo = format!("Failed to create table {name} for family {family}").into();
         Ok(plan.change("locale", name.as_str()).says(
             format!("nftables table {name} would be created in family {family}"),

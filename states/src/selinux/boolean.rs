@@ -83,13 +83,14 @@ impl State for Boolean {
         }
         let mut names: Vec<&str> = change.iter().map(|(name, _)| name.as_str()).collect();
         names.sort_unstable();
-        let say = |words: &str| format!("{already}\nThe following booleans {words}: {}", names.join(", ")).trim().to_owned();
+        let say =
+            |words: &str| format!("{already}\nThe following booleans {words}: {}", names.join(", ")).trim().to_owned();
         let mut plan = Plan::default().says(say("would be changed"), say("have been changed"));
         plan.changes = changes;
         let whats: &[&str] = if self.persist { &["state", "default"] } else { &["state"] };
-        let predicts = change
-            .iter()
-            .flat_map(|(name, value)| whats.iter().map(|what| Prediction::Fact(fact(name, what), value.as_str().into())));
+        let predicts = change.iter().flat_map(|(name, value)| {
+            whats.iter().map(|what| Prediction::Fact(fact(name, what), value.as_str().into()))
+        });
         let predicts = predicts.collect();
         plan.exec(selinux::set_booleans(&change, self.persist), predicts);
         Ok(plan)

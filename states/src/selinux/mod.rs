@@ -5,9 +5,11 @@ use corpus_exec::fns::selinux::{self, Context};
 
 /// Refuses to go on where the tools of SELinux are not there.
 pub fn tools(cx: &PlanCx<'_>) -> Result<(), StateError> {
-    for (program, package) in
-        [("semanage", "policycoreutils-python-utils"), ("setsebool", "policycoreutils"), ("semodule", "policycoreutils")]
-    {
+    for (program, package) in [
+        ("semanage", "policycoreutils-python-utils"),
+        ("setsebool", "policycoreutils"),
+        ("semodule", "policycoreutils"),
+    ] {
         cx.program(program, package)?;
     }
     Ok(())

@@ -57,7 +57,9 @@ impl State for Mode {
         match selinux::with_mode(cx.host, target)? {
             Some((path, text)) if !right => plan.push(Effect::text(path, text), vec![]),
             Some(_) => {}
-            None => return Err(StateError::missing("Could not read SELinux config file: there is no /etc/selinux/config")),
+            None => {
+                return Err(StateError::missing("Could not read SELinux config file: there is no /etc/selinux/config"));
+            }
         }
         // It cannot be switched on while the kernel runs without it.
         plan.memo = (running == "Disabled" && target != "Disabled").into();

@@ -53,9 +53,7 @@ pub const FNS: &[ExecDef] = &[
         name: "firewalld.reload_rules",
         args: "()",
         doc: "Takes over what is kept for good.",
-        run: ExecFn::Write(|_, act, _: &Data| {
-            Ok(ask::must(act, command(&["--reload"]))?.stdout_text().trim().into())
-        }),
+        run: ExecFn::Write(|_, act, _: &Data| Ok(ask::must(act, command(&["--reload"]))?.stdout_text().trim().into())),
     },
 ];
 
@@ -92,7 +90,9 @@ fn read(text: &str) -> Map {
         let Some((key, value)) = line.trim().split_once(':') else { continue };
         last = key.replace(['-', ' '], "_");
         let items: Vec<&str> = match last.as_str() {
-            "rich_rules" | "forward_ports" => Some(value.trim()).filter(|value| !value.is_empty()).into_iter().collect(),
+            "rich_rules" | "forward_ports" => {
+                Some(value.trim()).filter(|value| !value.is_empty()).into_iter().collect()
+            }
             _ => value.split_whitespace().collect(),
         };
         zone.insert(last.as_str(), items);
@@ -155,7 +155,10 @@ mod tests {
         assert_eq!(texts(&zone, "forward_ports"), [forward("80:8080:tcp:fe80::1").unwrap()]);
         assert_eq!(texts(&zone, "rich_rules"), [rich_rule("rule service name='snmp' accept")]);
         assert_eq!((texts(&zone, "icmp_blocks").len(), texts(&zone, "masquerade")), (0, vec!["no".to_owned()]));
-        assert_eq!(forward_shown("port=80:proto=tcp:toport=8080:toaddr=fe80::1").get("Destination address"), Some(&"fe80::1".into()));
+        assert_eq!(
+            forward_shown("port=80:proto=tcp:toport=8080:toaddr=fe80::1").get("Destination address"),
+            Some(&"fe80::1".into())
+        );
         assert_eq!(forward("80"), None);
     }
 }

@@ -94,7 +94,8 @@ fn wait(call: &Call, act: &dyn Act, data: &Data) -> Result<Value, ExecError> {
         status_type: text("status_type").unwrap_or_else(|| "string".into()),
     };
     let until = Instant::now() + Duration::from_secs(number(1, "wait_for", 300).max(0).unsigned_abs());
-    let pause = Duration::from_secs(number(2, "request_interval", 1).max(0).unsigned_abs()).max(Duration::from_millis(100));
+    let pause =
+        Duration::from_secs(number(2, "request_interval", 1).max(0).unsigned_abs()).max(Duration::from_millis(100));
     let mut asked = call.clone();
     asked.kwargs.insert("status", true);
     asked.kwargs.insert("text", true);

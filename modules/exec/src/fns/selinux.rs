@@ -66,7 +66,8 @@ pub const FNS: &[ExecDef] = &[
                 Some(code) => Some(filetype(&code).map_err(ExecError::Failed)?),
                 None => None,
             };
-            let wanted = [(2, "sel_type"), (3, "sel_user"), (4, "sel_level")].map(|(place, name)| call.text(place, name));
+            let wanted =
+                [(2, "sel_type"), (3, "sel_user"), (4, "sel_level")].map(|(place, name)| call.text(place, name));
             let all = contexts(look)?;
             let name = call.need(0, "name")?;
             let found = all.iter().find(|entry| entry.is(&name, filetype, &wanted.each_ref().map(|w| w.as_deref())));
@@ -102,7 +103,8 @@ pub fn configured(look: &dyn Look) -> HostResult<Option<String>> {
 pub fn with_mode(look: &dyn Look, mode: &str) -> HostResult<Option<(&'static str, String)>> {
     let Some(text) = ask::text(look, CONFIG)? else { return Ok(None) };
     let mode = mode.to_lowercase();
-    let line = |line: &str| if line.starts_with("SELINUX=") { format!("SELINUX={mode}\n") } else { format!("{line}\n") };
+    let line =
+        |line: &str| if line.starts_with("SELINUX=") { format!("SELINUX={mode}\n") } else { format!("{line}\n") };
     Ok(Some((CONFIG, text.lines().map(line).collect())))
 }
 
@@ -255,8 +257,12 @@ pub fn relabelled(text: &str) -> Map {
     let mut changes = Map::new();
     for line in text.lines() {
         let parts = match (line.strip_prefix("Would relabel "), line.strip_prefix("restorecon reset ")) {
-            (Some(rest), _) => rest.split_once(" from ").and_then(|(file, rest)| Some((file, rest.split_once(" to ")?))),
-            (_, Some(rest)) => rest.split_once(" context ").and_then(|(file, rest)| Some((file, rest.split_once("->")?))),
+            (Some(rest), _) => {
+                rest.split_once(" from ").and_then(|(file, rest)| Some((file, rest.split_once(" to ")?)))
+            }
+            (_, Some(rest)) => {
+                rest.split_once(" context ").and_then(|(file, rest)| Some((file, rest.split_once("->")?)))
+            }
             _ => None,
         };
         let Some((file, (old, new))) = parts else { continue };
