@@ -123,3 +123,34 @@ fn mistakes_name_their_place() {
         assert!(said.err.contains(place) && said.err.contains(word), "{file}: {text}\n{}", said.err);
     }
 }
+
+#[test]
+fn an_orchestration_makes_and_ends_machines() {
+    let lab = lab_or_skip!();
+    let tree = boxes(lab, &[9]);
+    let map = std::fs::read_to_string(tree.path().join("etc/cloud.maps.d/all.map")).expect("a map");
+    let address = map.split("ssh_host: ").nth(1).expect("an address").trim().to_owned();
+    tree.file("etc/cloud.maps.d/all.map", "").file("salt/base.sls", "{}\n");
+    let made = format!("attached:\n  cloud.profile:\n    - profile: metal\n    - ssh_host: {address}\n");
+    tree.file("salt/orch.sls", &made);
+    let comment = |said: &Said| {
+        let all = machines(said);
+        let record = all.as_object().and_then(|all| all.values().next().cloned()).expect("a record");
+        record["comment"].as_str().unwrap_or_default().to_owned()
+    };
+    let would = run(&tree, &["state.orchestrate", "orch", "test=True"]).expect(0);
+    assert_eq!(comment(&would), "Instance attached needs to be created");
+    let did = run(&tree, &["state.orchestrate", "orch"]).expect(0);
+    assert_eq!(comment(&did), "Created instance attached using profile metal");
+    let again = run(&tree, &["state.orchestrate", "orch"]).expect(0);
+    assert_eq!(comment(&again), "Already present instance attached");
+    // What was made by a command is declared by it: reconciling leaves it, and names no ghost.
+    let told = machines(&run(&tree, &["reconcile"]).expect(0));
+    assert_eq!(told["attached"]["comment"], "attached is as declared", "{told}");
+    assert!(told.get("not declared").is_none(), "{told}");
+    tree.file("salt/orch.sls", "attached:\n  cloud.absent: []\n");
+    let gone = run(&tree, &["state.orchestrate", "orch"]).expect(0);
+    assert_eq!(comment(&gone), "Destroyed instance attached");
+    let again = run(&tree, &["state.orchestrate", "orch"]).expect(0);
+    assert_eq!(comment(&again), "Already absent instance attached");
+}

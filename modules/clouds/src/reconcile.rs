@@ -26,10 +26,12 @@ pub fn run(corpus: &Arc<Corpus>, call: &Call, progress: Note<'_>) -> Answer {
             )?
         }
     };
+    let mut last: Option<Answer> = None;
     loop {
         let quiet = |note: Progress<'_>| {
             // While watching, a round in which nothing happened is not worth a line.
-            let silent = watch && matches!(&note, Progress::Done(done) if nothing(done));
+            // One that was cut off by its end says nothing of the world.
+            let silent = watch && matches!(&note, Progress::Done(done) if nothing(done) || corpus.interrupted());
             if !silent {
                 progress(note);
             }
@@ -37,6 +39,9 @@ pub fn run(corpus: &Arc<Corpus>, call: &Call, progress: Note<'_>) -> Answer {
         let done = once(corpus, call, &quiet);
         if !watch {
             return done;
+        }
+        if corpus.interrupted() {
+            return last.unwrap_or(done);
         }
         if let Err(failure) = &done {
             tracing::error!("{failure}");
@@ -48,6 +53,7 @@ pub fn run(corpus: &Arc<Corpus>, call: &Call, progress: Note<'_>) -> Answer {
             }
             std::thread::sleep(Duration::from_millis(100));
         }
+        last = Some(done);
     }
 }
 

@@ -137,10 +137,17 @@ impl Cloud<'_> {
         }
         // LXC copies what stands still. It is not held so: a kill in between leaves a guest that `reconcile` starts again.
         let stand = driver.kind() == "lxc" && !self.settings.test;
-        let running = match self.found(&entry) {
-            Ok(found) => stand && found.is_some_and(|found| found.status == Status::Running),
+        let found = match self.found(&entry) {
+            Ok(found) => found,
             Err(error) => return told.fail(error),
         };
+        let running = stand && found.as_ref().is_some_and(|found| found.status == Status::Running);
+        // Layers can only be shared, not copied.
+        let layered =
+            found.is_some_and(|found| found.details.str("backing").is_some_and(|on| on.starts_with("overlay")));
+        if layered && !spec.options.contains("snapshot_clone") {
+            spec.options.insert("snapshot_clone", true);
+        }
         if running && let Err(why) = self.briefly(&entry, &Verb::Stop { kill: false }) {
             return told.fail(why);
         }

@@ -32,7 +32,11 @@ const FIELDS: &[Field] = &[
     Field { name: "extra_hosts", kind: Kind::Any, doc: "Further lines of /etc/hosts inside." },
     Field { name: "user", kind: Kind::Text, doc: "Who runs the command inside." },
     Field { name: "working_dir", kind: Kind::Text, doc: "Where it runs." },
-    Field { name: "url", kind: Kind::Text, doc: "Docker's socket on the node; the usual one otherwise." },
+    Field {
+        name: "url",
+        kind: Kind::Text,
+        doc: "Docker's socket, for `docker exec` on the node; for all else it is the node's setting `docker.url`.",
+    },
     Field { name: "reach", kind: Kind::Text, doc: "`hop`: docker exec on the node; `port`: SSH that runs inside." },
 ];
 
@@ -77,10 +81,7 @@ impl GuestDriver for Docker {
         let want = asked.want;
         let run = |chunk: Chunk| Ok(GuestPlan { steps: vec![Step::Run { at: at.clone(), chunks: vec![chunk] }] });
         let function = |fun: &str, args: &[(&str, Value)]| {
-            let all = args
-                .iter()
-                .map(|(key, value)| one(key, value.clone()))
-                .chain(url(want).into_iter().map(|(k, v)| one(&python::str(&k), v)));
+            let all = args.iter().map(|(key, value)| one(key, value.clone()));
             let call: Map = [(fun, Value::list(all.collect()))].into_iter().collect();
             Chunk::new(format!("{fun} {}", want.id), "module.run", call)
         };
@@ -116,7 +117,7 @@ impl GuestDriver for Docker {
                     at,
                     fun: "docker.run_all".into(),
                     args: vec![want.id.as_str().into(), argv.clone().into()],
-                    kwargs: url(want),
+                    kwargs: Map::new(),
                 }],
             }),
             Verb::Restore { .. } => Err(DriverError::Refused("docker cannot restore".into())),
@@ -128,6 +129,9 @@ impl GuestDriver for Docker {
             Some(given) if text(asked.want, "reach").as_deref() == Some("port") => {
                 Reach::Port { host: asked.node.address.clone(), port: given.host }
             }
+            _ if asked.node.id == crate::fleet::LOCAL => Reach::None(
+                "its node is this machine, which is not reached by SSH; `corpus guest.exec` runs commands in it".into(),
+            ),
             _ => {
                 let mut argv = vec!["docker".to_owned()];
                 if let Some(url) = text(asked.want, "url") {
@@ -152,18 +156,8 @@ fn one(key: &str, value: Value) -> Value {
     Value::map([(key, value)].into_iter().collect())
 }
 
-fn url(want: &GuestSpec) -> Map {
-    let mut args = Map::new();
-    pass(want, &mut args, &[("url", "url")]);
-    args
-}
-
 fn named(want: &GuestSpec) -> Map {
-    let mut all: Map = [("name", want.id.as_str())].into_iter().collect();
-    for (key, value) in url(want) {
-        all.0.insert(key, value);
-    }
-    all
+    [("name", want.id.as_str())].into_iter().collect()
 }
 
 fn stopped(want: &GuestSpec) -> Chunk {

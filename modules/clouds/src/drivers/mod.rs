@@ -19,7 +19,7 @@ impl Default for Drivers {
 
 /// What the mission names and nothing here drives.
 const NOT_BUILT: &[&str] =
-    &["kvm", "xen", "vserver", "openstack", "openshift", "heroku", "nova", "gce", "proxmox", "libvirt"];
+    &["ec2", "kvm", "xen", "vserver", "openstack", "openshift", "heroku", "nova", "gce", "proxmox", "libvirt"];
 
 impl Drivers {
     /// Adds one, or takes another in place of its namesake.

@@ -157,8 +157,10 @@ fn check(want: &GuestSpec) -> Result<(), DriverError> {
     if has("sudo_password") && want.options.get("sudo_password") != want.options.get("password") {
         return wrong("a `sudo_password` other than `password` is not built: sudo is given the login's password");
     }
-    if has("ssh_gateway_private_key") && !has("ssh_gateway") {
-        return wrong("`ssh_gateway_private_key` without `ssh_gateway`");
+    if has("ssh_gateway_private_key") {
+        return wrong(
+            "`ssh_gateway_private_key` is not built: name the gateway's key as IdentityFile in ~/.ssh/config",
+        );
     }
     Ok(())
 }
