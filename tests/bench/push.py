@@ -1,4 +1,4 @@
-"""Measures what a push costs on top of git: the same commit pushed over the same sshd to a repository with an empty
+"""Measures what a push costs on top of git (what a large tree costs: trees.py): the same commit pushed over the same sshd to a repository with an empty
 hook, through corpus to a deployer that does nothing, and through corpus as it deploys a project of five SLS in which
 nothing changes. Needs root, sshd and git; makes one throw-away host.
 

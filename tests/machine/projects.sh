@@ -101,7 +101,27 @@ first)
         git add -A && git commit -q -m settings && git push origin HEAD
     fi
     ;;
-*) cd /srv/work && git commit -q --allow-empty -m again ;;
+second) cd /srv/work && git commit -q --allow-empty -m again ;;
+broken)
+    cd /srv/work
+    cat >.salt/950_broken.sls <<'B'
+/etc/nginx/conf.d/broken.conf:
+  file.managed:
+    - contents: add_header X-Broken yes always;
+broken-nginx:
+  service.running:
+    - name: nginx
+    - reload: true
+    - watch:
+      - file: /etc/nginx/conf.d/broken.conf
+broken-proof:
+  cmd.run:
+    - name: sleep 1; curl -sI http://127.0.0.1/ | grep -q X-Broken && exit 7
+    - require:
+      - service: broken-nginx
+B
+    git add -A && git commit -q -m broken
+    ;;
 esac
 cd /srv/work && git push -f deploy HEAD:refs/heads/\$(git --git-dir /srv/projects/$name/git/project.git symbolic-ref --short HEAD)
 S
@@ -123,8 +143,25 @@ S
             good=1
         fi
     done
+    if [ $good = 0 ] && [ "$DIR" = "$HERE/samples" ]; then undone || good=1; fi
     [ -n "${KEEP:-}" ] || "$GUEST" down "$guest"
     return $good
+}
+
+# A third push reconfigures nginx, and fails: the running nginx must be as it was.
+undone() {
+    local pushed=0
+    "$GUEST" exec "$guest" bash /srv/push.sh broken >"$OUT/$repo.broken.log" 2>&1 </dev/null || pushed=$?
+    # nginx reads its files in its own time.
+    sleep 1
+    "$GUEST" exec "$guest" curl -sI http://127.0.0.1/ >"$OUT/$repo.undone" 2>&1 </dev/null || true
+    if [ $pushed != 0 ] && grep -q 'retcode: 7' "$OUT/$repo.broken.log" && grep -q '^HTTP/1.1 [2345]' "$OUT/$repo.undone" &&
+        ! grep -q X-Broken "$OUT/$repo.undone"; then
+        echo "broken: nginx said what the failing release told it, and is as before again"
+        return
+    fi
+    echo "broken: $(tail -5 "$OUT/$repo.broken.log") $(head -20 "$OUT/$repo.undone")"
+    return 1
 }
 
 [ $# -gt 0 ] || set -- $(cd "$DIR" && ls -d ./*/ | sed 's|./||; s|/$||')

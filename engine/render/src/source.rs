@@ -199,6 +199,14 @@ fn statement(tokens: &[Token], end: usize, text: &str, edits: &mut Edits) {
         Some(last) if last.at == stop => &tokens[..tokens.len() - 1],
         _ => tokens,
     };
+    // As in Python, a colon may stand behind what has a body.
+    let bodies = ["if", "elif", "else", "for", "macro", "filter", "call", "block"];
+    let (tokens, stop, colon) = match tokens.split_last() {
+        Some((last, rest)) if last.text == ":" && last.depth == 0 && bodies.contains(&first.text) => {
+            (rest, last.at, Some(last.at))
+        }
+        _ => (tokens, stop, None),
+    };
     let word = |i: usize| tokens.get(i).map_or("", |t| t.text);
     match first.text {
         "do" => edits.replace(first.at, 2, format!("set {DO} =")),
@@ -216,6 +224,10 @@ fn statement(tokens: &[Token], end: usize, text: &str, edits: &mut Edits) {
         "import" | "from" | "include" | "import_yaml" | "import_json" | "import_text" => import(tokens, edits),
         "for" => bare_tuple(tokens, "in", &["if", "recursive"], stop, edits),
         _ => {}
+    }
+    // Last: what is put in at the same place comes before it.
+    if let Some(at) = colon {
+        edits.replace(at, 1, "");
     }
 }
 

@@ -14,8 +14,16 @@ nodejs-package:
     - watch_in:
       - mc_proxy: nodejs-post-install-hook
 
-# The name under which projects of the original know the hook.
-nodejs-post-prefix-install:
+# The names under which projects of the original know the hooks.
+{% for hook in ['nodejs-post-prefix-install', 'nodejs-post-install', 'nodejs-post-system-install'] %}
+{{ hook }}:
   mc_proxy.hook:
     - require:
       - pkg: nodejs-package
+{% endfor %}
+{% for hook in ['nodejs-pre-prefix-install', 'nodejs-pre-install', 'nodejs-pre-system-install'] %}
+{{ hook }}:
+  mc_proxy.hook:
+    - require_in:
+      - pkg: nodejs-package
+{% endfor %}

@@ -19,6 +19,14 @@ makina-postgresql-package:
     - watch_in:
       - mc_proxy: makina-postgresql-post-install-hook
 
+# The name under which projects of the original know the packages.
+postgresql-pkgs:
+  pkg.installed:
+    - pkgs:
+      - postgresql
+    - require:
+      - pkg: makina-postgresql-package
+
 makina-postgresql-order:
   mc_proxy.hook:
     - require:
