@@ -20,6 +20,8 @@ struct Node {
     tree: Tree,
     bridge: &'static str,
     mounted: Option<PathBuf>,
+    /// The files that say which ids guests may have, as they were.
+    ids: [(&'static str, Option<Vec<u8>>); 2],
 }
 
 impl Node {
@@ -32,7 +34,12 @@ impl Node {
         let tree = Tree::new();
         let lxc = tree.path().join("lxc");
         std::fs::create_dir(&lxc).expect("a folder");
-        let mut node = Self { tree, bridge, mounted: None };
+        let mut node = Self {
+            tree,
+            bridge,
+            mounted: None,
+            ids: ["/etc/subuid", "/etc/subgid"].map(|file| (file, std::fs::read(file).ok())),
+        };
         if on_btrfs {
             let image = node.tree.path().join("pool.img");
             let file = std::fs::File::create(&image).expect("a file");
@@ -108,6 +115,12 @@ impl Drop for Node {
         }
         let _ = Command::new("ip").args(["link", "del", self.bridge]).output();
         let _ = Command::new("nft").args(["delete", "table", "ip", &format!("corpus_{}", self.bridge)]).output();
+        for (file, before) in self.ids.iter().filter(|_| self.mounted.is_some()) {
+            let _ = match before {
+                Some(bytes) => std::fs::write(file, bytes),
+                None => std::fs::remove_file(file),
+            };
+        }
         if let Some(path) = &self.mounted {
             let _ = Command::new("umount").arg("-l").arg(path).output();
         }

@@ -91,7 +91,7 @@ impl State for Running {
         }
     }
 
-    fn settle(&self, plan: &Plan, seen: &[Observed], _: &PlanCx<'_>) -> Result<Settled, StateError> {
+    fn settle(&self, plan: &Plan, seen: &[Observed], cx: &PlanCx<'_>) -> Result<Settled, StateError> {
         let mut settled = Settled::as_planned(plan);
         let answers = answers(seen);
         for answer in &answers {
@@ -104,6 +104,7 @@ impl State for Running {
                 settled.changes.insert("container_id", ids);
             }
         }
+        addresses(cx, &self.name, &mut settled.changes)?;
         let Some(new) = answers.last().and_then(|last| last.get("state")?.get("new")) else { return Ok(settled) };
         if self.start && new.as_str() != Some("running") {
             settled.result = false;
@@ -142,7 +143,7 @@ impl Running {
             None => find(cx, "docker.inspect_container", name)?,
         };
         let declared: Map = [("image", Value::from(image)), ("args", args.clone().into())].into_iter().collect();
-        let Some(have) = have else { return Ok(self.create(plan, image, &args, declared)) };
+        let Some(have) = have else { return Ok(self.create(plan, image, &args, declared, wanted.networks.as_ref())) };
         let is_foreseen = foreseen.is_some();
         let state = match is_foreseen {
             true => have.get("state").map(python::str).unwrap_or_default(),
@@ -189,7 +190,9 @@ impl Running {
             let networks = wanted.networks.clone().unwrap_or_default();
             let kwargs: Map = [("networks", networks)].into_iter().collect();
             plan.push(call("plug", vec![name.as_str().into()], &kwargs), becomes("container", name, after(&state)));
-            would.push("Network configuration would be updated".into());
+            let same = format!("Container '{name}' is already configured as specified");
+            would.extend([same.clone(), "Network configuration would be updated".into()]);
+            did.push(same);
             did.extend(plugged(differ.get("Networks"), &wanted.networks.clone().unwrap_or_default()));
         } else if let Some(signal) = signal {
             plan.push(call("signal", vec![name.as_str().into(), signal.into()], &Map::new()), vec![]);
@@ -211,7 +214,10 @@ impl Running {
                 becomes("container", name, after("running")),
             );
             ends = "running";
-            would.push("Container would be started".into());
+            // Salt says so only where it looked at a container that does not run.
+            if state != "running" && !force && !newer {
+                would.push("Container would be started".into());
+            }
         }
         if ends != state {
             plan.changes.insert("state", change(state.as_str(), ends));
@@ -225,7 +231,7 @@ impl Running {
         Ok(plan.says(sentences(&would), sentences(&did)))
     }
 
-    fn create(&self, mut plan: Plan, image: &str, args: &Map, declared: Map) -> Plan {
+    fn create(&self, mut plan: Plan, image: &str, args: &Map, declared: Map, networks: Option<&Map>) -> Plan {
         let name = &self.name;
         let after = |state: &str| -> Map {
             [("state", Value::from(state)), ("declared", declared.clone().into())].into_iter().collect()
@@ -233,15 +239,21 @@ impl Running {
         let mut kwargs = args.clone();
         kwargs.insert("name", name.as_str());
         plan.push(call("create", vec![image.into()], &kwargs), becomes("container", name, after("stopped")));
-        let mut would = vec![format!("Container '{name}' would be created")];
         let mut state = "stopped";
         if self.start {
             state = "running";
             plan.push(call("start", vec![name.as_str().into()], &Map::new()), becomes("container", name, after(state)));
-            would.push("Container would be started".into());
+        }
+        if let Some(networks) = networks.filter(|networks| !networks.is_empty()) {
+            // Docker plugs a container into its own network unless it is told not to.
+            let usual = r#"{"NetworkSettings": {"Networks": {"bridge": {}}}}"#;
+            let differ = corpus_exec::docker::compare::networks(serde_json::from_str(usual).ok().as_ref(), networks);
+            if !differ.is_empty() {
+                plan.changes.insert("container", [("Networks", differ)].into_iter().collect::<Map>());
+            }
         }
         plan.changes.insert("state", change(Value::Null, state));
-        plan.says(sentences(&would), format!("Created container '{name}'"))
+        plan.says(format!("Container '{name}' would be created"), format!("Created container '{name}'"))
     }
 
     /// Returns the number of the image; one that is not there is pulled, and has none yet.
@@ -282,16 +294,39 @@ pub fn need_networks(cx: &PlanCx<'_>, wanted: &Map) -> Result<(), StateError> {
 /// Tells what is done to the networks.
 fn plugged(differ: Option<&Value>, wanted: &Map) -> Vec<String> {
     let networks = differ.and_then(Value::as_map).cloned().unwrap_or_default();
-    let mut out: Vec<String> = vec![];
-    for (network, change) in &networks {
-        let name = python::str(network);
-        let new = change.get("IPConfiguration").and_then(|change| change.get("old")).and_then(Value::as_str);
-        out.push(match (wanted.contains(&name), new) {
+    let mut names: Vec<String> = networks.keys().map(python::str).collect();
+    names.sort();
+    let tell = |name: String| {
+        let old = networks.get(&name).and_then(|change| change.get("IPConfiguration")?.get("old"));
+        match (wanted.contains(&name), old.and_then(Value::as_str)) {
             (false, _) => format!("Disconnected from network '{name}'"),
             (true, Some("not connected")) => format!("Connected to network '{name}'"),
             (true, _) => format!("Reconnected to network '{name}' with updated configuration"),
-        });
+        }
+    };
+    names.into_iter().map(tell).collect()
+}
+
+/// Puts the addresses that the daemon gave in the place of `automatic`.
+fn addresses(cx: &PlanCx<'_>, name: &str, changes: &mut Map) -> Result<(), StateError> {
+    let Some(Value::Map(container)) = changes.get("container") else { return Ok(()) };
+    let Some(networks) = container.get("Networks").and_then(Value::as_map) else { return Ok(()) };
+    let found = find(cx, "docker.inspect_container", name)?.unwrap_or_default();
+    let (mut container, mut after) = ((**container).clone(), Map::new());
+    for (network, change) in networks {
+        let mut change = change.as_map().cloned().unwrap_or_default();
+        let automatic = change.get("IPConfiguration").and_then(|all| all.get("new")?.as_str()) == Some("automatic");
+        let now = found.get("NetworkSettings").and_then(|all| all.get("Networks")?.as_map()?.get_value(network));
+        for key in ["IPAddress", "Gateway"] {
+            let given = now.and_then(|now| now.get(key)).filter(|value| automatic && value.truthy());
+            if let Some(given) = given {
+                change.insert(key, shared::change(Value::Null, given.clone()));
+                change.remove("IPConfiguration");
+            }
+        }
+        after.insert(network.clone(), change);
     }
-    out.sort();
-    out
+    container.insert("Networks", after);
+    changes.insert("container", container);
+    Ok(())
 }

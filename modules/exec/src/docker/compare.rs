@@ -156,7 +156,7 @@ fn expected(key: &str, config: &Map, image: &Map) -> Value {
         ("Labels" | "ExposedPorts" | "Volumes", asked) => {
             let mut all = theirs.as_map().cloned().unwrap_or_default();
             all.0.extend(asked.and_then(Value::as_map).cloned().unwrap_or_default());
-            all.into()
+            if all.is_empty() { Value::Null } else { all.into() }
         }
         // Another entry point makes the image's words senseless.
         ("Cmd", None) if config.get("Entrypoint").is_some_and(Value::truthy) => Value::Null,
@@ -289,8 +289,18 @@ pub fn networks(container: Option<&Value>, wanted: &Map) -> Map {
             put(&name, "Aliases", known.into(), aliases.into());
         }
     }
-    for network in have.keys().filter(|network| wanted.get_value(network).is_none()) {
-        put(&python::str(network), "IPConfiguration", "automatic".into(), "not connected".into());
+    for (network, now) in have.iter().filter(|(network, _)| wanted.get_value(network).is_none()) {
+        let name = python::str(network);
+        let mut told = false;
+        for key in ["IPAddress", "Gateway"] {
+            if let Some(old) = now.get(key).filter(|value| value.truthy()) {
+                put(&name, key, old.clone(), Value::Null);
+                told = true;
+            }
+        }
+        if !told {
+            put(&name, "IPConfiguration", "automatic".into(), "not connected".into());
+        }
     }
     out
 }

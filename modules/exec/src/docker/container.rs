@@ -134,6 +134,7 @@ pub fn read(image: &str, args: &Map) -> Result<Wanted, ExecError> {
 
 /// Makes a container; it is plugged into its networks, and removed again if that fails.
 pub fn create(docker: &Docker, name: Option<&str>, wanted: &Wanted) -> Result<Map, ExecError> {
+    let start = std::time::Instant::now();
     let mut body = wanted.config.clone();
     body.insert("Image", wanted.image.as_str());
     body.insert("HostConfig", wanted.host.clone());
@@ -145,11 +146,15 @@ pub fn create(docker: &Docker, name: Option<&str>, wanted: &Wanted) -> Result<Ma
         return Err(error);
     }
     let real = inspect(docker, &id)?.get("Name").map(python::str).unwrap_or_default();
-    let mut out: Map = [("Id", id), ("Name", real.trim_start_matches('/').to_owned())].into_iter().collect();
-    if let Some(warnings) = made.get("Warnings").filter(|warnings| warnings.truthy()) {
-        out.insert("Warnings", warnings.clone());
-    }
-    Ok(out)
+    let warnings = made.get("Warnings").cloned().filter(Value::truthy).unwrap_or_else(|| Vec::<Value>::new().into());
+    Ok([
+        ("Id", Value::from(id)),
+        ("Warnings", warnings),
+        ("Name", real.trim_start_matches('/').into()),
+        ("Time_Elapsed", start.elapsed().as_secs_f64().into()),
+    ]
+    .into_iter()
+    .collect())
 }
 
 /// Plugs a container into its networks, and out of those that are not its own.

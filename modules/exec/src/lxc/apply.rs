@@ -183,6 +183,9 @@ fn usual_map(act: &dyn Act) -> Result<String, ExecError> {
 
 /// Lets root use a range: with `newuidmap` installed, LXC asks these files.
 fn allow_map(act: &dyn Act, range: &str) -> Result<(), ExecError> {
+    if act.as_look().which("newuidmap").is_none() {
+        return Ok(());
+    }
     for file in ["/etc/subuid", "/etc/subgid"] {
         let text = ask::text(act.as_look(), file)?.unwrap_or_default();
         let line = format!("root:{range}");

@@ -94,6 +94,40 @@ fn rules(name: &str, address: &str) -> Result<String, ExecError> {
     ))
 }
 
+/// The rules that let a bridge's traffic through where forwarding is forbidden to everybody: what a Docker daemon does
+/// to the machine that it runs on.
+fn passes(name: &str) -> [[String; 4]; 2] {
+    ["-i", "-o"].map(|way| [way.into(), name.into(), "-j".into(), "ACCEPT".into()])
+}
+
+fn iptables(words: &[&str], rule: &[String]) -> Command {
+    let mut command = Command::new(["iptables", "-w"]);
+    command.argv.extend(words.iter().map(|word| (*word).to_owned()));
+    command.argv.extend(rule.iter().cloned());
+    command
+}
+
+/// Returns the chain that the rules go into, if forwarding is forbidden: Docker's own for such rules, if it is there.
+fn forbidding(look: &dyn Look) -> Result<Option<&'static str>, ExecError> {
+    if look.which("iptables").is_none() {
+        return Ok(None);
+    }
+    let forward = look.query(&iptables(&["-S", "FORWARD"], &[]))?.stdout_text();
+    if !forward.lines().any(|line| line.trim() == "-P FORWARD DROP") {
+        return Ok(None);
+    }
+    let docker = look.query(&iptables(&["-S", "DOCKER-USER"], &[]))?.ok();
+    Ok(Some(if docker { "DOCKER-USER" } else { "FORWARD" }))
+}
+
+fn passing(look: &dyn Look, chain: &str, name: &str) -> Result<bool, ExecError> {
+    let mut all = true;
+    for rule in passes(name) {
+        all &= look.query(&iptables(&["-C", chain], &rule))?.ok();
+    }
+    Ok(all)
+}
+
 /// Returns what is to change for a bridge to be as declared.
 pub fn differences(look: &dyn Look, name: &str, address: &str, nat: bool) -> Result<Map, ExecError> {
     let have = look_at(look, name)?;
@@ -116,6 +150,9 @@ pub fn differences(look: &dyn Look, name: &str, address: &str, nat: bool) -> Res
         there => there.is_some(),
     };
     change("nat", good.into(), nat.into());
+    if let Some(chain) = forbidding(look)? {
+        change("passes", passing(look, chain, name)?.into(), true.into());
+    }
     Ok(out)
 }
 
@@ -146,6 +183,13 @@ pub fn keep(act: &dyn Act, name: &str, address: &str, nat: bool) -> Result<Map, 
     if changes.contains("forwarding") {
         ask::must(act, Command::new(["sysctl", "-q", "-w", "net.ipv4.ip_forward=1"]))?;
     }
+    if let (true, Some(chain)) = (changes.contains("passes"), forbidding(look)?) {
+        for rule in passes(name) {
+            if !look.query(&iptables(&["-C", chain], &rule))?.ok() {
+                ask::must(act, iptables(&["-I", chain], &rule))?;
+            }
+        }
+    }
     if changes.contains("nat") {
         let mut text = format!("table ip {0}\ndelete table ip {0}\n", table(name));
         if nat {
@@ -162,6 +206,15 @@ pub fn remove(act: &dyn Act, name: &str) -> Result<bool, ExecError> {
     let have = look_at(look, name)?;
     if !have.ports.is_empty() {
         return Err(ExecError::failed(format!("bridge {name} is in use by {}", have.ports.join(", "))));
+    }
+    if look.which("iptables").is_some() {
+        for chain in ["DOCKER-USER", "FORWARD"] {
+            for rule in passes(name) {
+                while look.query(&iptables(&["-C", chain], &rule))?.ok() {
+                    ask::must(act, iptables(&["-D", chain], &rule))?;
+                }
+            }
+        }
     }
     if nat_text(look, name)?.is_some() {
         ask::must(act, Command::new(["nft", "delete", "table", "ip", &table(name)]))?;
