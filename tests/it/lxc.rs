@@ -179,14 +179,17 @@ fn a_guest_from_declaration_to_nothing() {
 
     assert_eq!(node.call(&["lxc.freeze", "g1"])["state"], json!({"old": "running", "new": "frozen"}));
     assert!(node.refused(&["lxc.start", "g1"]).contains("is frozen, use lxc.unfreeze"));
+    assert_eq!(node.call(&["lxc.info", "g1"])["state"], "frozen");
     node.call(&["lxc.unfreeze", "g1"]);
 
+    let mac = node.call(&["lxc.info", "g1"])["mac"].clone();
     node.call(&["lxc.run", "g1", "echo one >/root/x"]);
     assert_eq!(node.call(&["lxc.snapshot", "g1", "comment=first"]), json!({"name": "snap0"}));
     node.call(&["lxc.run", "g1", "echo two >/root/x"]);
     assert_eq!(node.call(&["lxc.snapshots", "g1"])[0]["comment"], "first");
     assert_eq!(node.call(&["lxc.restore", "g1", "snap0"])["state"], json!({"old": "running", "new": "running"}));
     assert_eq!(node.call(&["lxc.run", "g1", "cat /root/x"]), "one");
+    assert_eq!(node.call(&["lxc.info", "g1"])["mac"], mac, "it is the same guest");
     assert!(node.refused(&["lxc.restore", "g1", "snap7"]).contains("has no snapshot `snap7`; it has snap0"));
     assert!(node.refused(&["lxc.resize", "g1", "1G"]).contains("stands on overlayfs, which cannot limit its disk"));
     assert!(node.refused(&["lxc.bridge_remove", "citlxc0"]).contains("is in use by"));

@@ -134,6 +134,15 @@ say "two empty nodes to two guests behind the proxy: $took ms"
 settled "the second run"
 corpus 'web*' test.ping --out=quiet || die "the guests are no minions"
 
+# Inbound traffic by NAT on the node: the port that the book gave leads to the guest.
+row_55_a_port_of_the_node_leads_to_the_guest() {
+    local port
+    port=$(corpus guest.list --out=json | grep -o '"http": *"\?[0-9]*' | grep -o '[0-9]*$' | head -1)
+    [ -n "$port" ] || die "no port of the guest is listed: $(corpus guest.list --out=json)"
+    [ "$(curl -sf -m 5 "http://$address:$port/")" = from-web1 ] || die "port $port of the node does not lead to web1"
+}
+row_55_a_port_of_the_node_leads_to_the_guest
+
 say "killed by hand"
 lab exec 1 lxc-stop -k -n web1
 lab exec 2 sh -c 'lxc-stop -k -n web2; lxc-destroy -n web2'

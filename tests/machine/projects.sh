@@ -3,7 +3,7 @@
 # site must answer over HTTP, and the second push must change nothing but what its recipes change in each run.
 #
 #   projects.sh CORPUS DIR [NAME…]
-#   projects.sh CORPUS samples        an application of each installer's kind, from samples/: nothing else is needed
+#   projects.sh CORPUS samples        row 49: an application of each technology deploys and serves from project/; nothing else is needed
 #
 # DIR holds clones of the projects, named like their repositories (corpus-staticwww, …): bring them yourself, they are
 # not part of this project. projects/NAME.sls, where there is one, is the project's pillar, with how to see that it works

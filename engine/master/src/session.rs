@@ -184,9 +184,9 @@ impl Session {
         let bare = self.bare_data(saltenv)?;
         let result = self.pillar(&bare, pillarenv, over);
         let named = self.named(&result);
-        let PillarResult { pillar, errors, by_grain, .. } = result;
+        let PillarResult { mut pillar, mut errors, by_grain, .. } = result;
+        errors.extend(claimed(&by_grain, &named, &mut pillar));
         let pillar = Value::map(pillar);
-        self.warn_of_grains(&by_grain, &named);
         let secrets = secret::within([&pillar]);
         let data = Data { pillar, secrets, ..bare };
         let (errors, warnings): (Vec<_>, Vec<_>) = errors.into_iter().partition(|e| e.severity == Severity::Error);
@@ -217,29 +217,6 @@ impl Session {
     /// Returns the patterns of keys whose values are secrets: the operator's, and those of the sources.
     fn named(&self, result: &PillarResult) -> Vec<String> {
         [self.corpus.config.secret_keys(), result.secrets.below.clone()].concat()
-    }
-
-    /// Warns, once per process, of secrets that a minion has because of what it says of itself.
-    fn warn_of_grains(&self, found: &[ByGrain], named: &[String]) {
-        static TOLD: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
-        for ByGrain { sls, env, grain, place, values } in found {
-            let values = Value::map(values.clone());
-            let secret = !secret::within([&values]).is_empty() || !crate::secret_keys::named(&values, named).is_empty();
-            let key = (sls.clone(), grain.clone());
-            let mut told = lock(&TOLD);
-            if !secret || told.contains(&key) {
-                continue;
-            }
-            told.push(key);
-            let message = format!(
-                "the pillar SLS {sls} ({env}) holds secrets, and minions have it because of the grain `{grain}`, which they tell themselves"
-            );
-            let mut warning = Diagnostic::warning(message).hint(format!(
-                "target ids, or put the grain into the roster; `pillar_trusted_grains: [{grain}]` says that minions are believed"
-            ));
-            warning.labels.extend(place.clone());
-            lock(&self.warnings).push(warning);
-        }
     }
 
     /// Compiles the pillar.
@@ -285,6 +262,43 @@ impl Session {
             secret::keep(crate::secret_keys::named(&part, &named));
         }
         result
+    }
+}
+
+/// Takes away the secrets that a minion would have because of what it says of itself; returns what to tell of each.
+fn claimed(found: &[ByGrain], named: &[String], pillar: &mut Map) -> Vec<Diagnostic> {
+    let mut told = vec![];
+    for ByGrain { sls, env, grain, place, values } in found {
+        let all = Value::map(values.clone());
+        if secret::within([&all]).is_empty() && crate::secret_keys::named(&all, named).is_empty() {
+            continue;
+        }
+        without(pillar, values);
+        let message = format!(
+            "the pillar SLS {sls} ({env}) holds secrets and is chosen by the grain `{grain}`, which the minion tells itself"
+        );
+        let mut error = Diagnostic::error(message).hint(format!(
+            "target ids, or put the grain into the roster; `pillar_trusted_grains: [{grain}]` says that minions are believed"
+        ));
+        error.labels.extend(place.clone());
+        told.push(error);
+    }
+    let messages = told.iter().map(|error| error.message.as_str().into());
+    if !told.is_empty() {
+        let before = pillar.get("_errors").and_then(Value::as_list).unwrap_or_default().to_vec();
+        let all: Vec<Value> = before.into_iter().chain(messages).collect();
+        pillar.insert("_errors", all);
+    }
+    told
+}
+
+/// Removes what a mapping holds from another one.
+fn without(from: &mut Map, values: &Map) {
+    for (key, value) in values {
+        match (from.0.get_mut(key).and_then(Value::as_map_mut), value.as_map()) {
+            (Some(inner), Some(values)) => without(inner, values),
+            _ => _ = from.0.shift_remove(key),
+        }
     }
 }
 

@@ -95,3 +95,16 @@ fn all_mistakes_are_told_at_once() {
         assert!(wrong.contains(word), "{word}\n{wrong}");
     }
 }
+
+#[test]
+fn row_54_no_port_is_wired_directly_to_a_guest() {
+    let place = folder(&[
+        ("cloud.providers", "d: {driver: docker, target: n1}\n"),
+        ("cloud.profiles", "web: {provider: d, image: app}\n"),
+        ("cloud.map", "web:\n  - web1: {port_bindings: ['80:80']}\n  - web2: {network_mode: host}\n"),
+    ]);
+    let wrong = declared(place.path()).expect_err("mistakes");
+    for word in ["cloud.map:2:12", "cloud.map:3:12", "the node maps its `ports`, the proxy serves its `domains`"] {
+        assert!(wrong.contains(word), "{word}\n{wrong}");
+    }
+}

@@ -180,7 +180,15 @@ pub fn clean(
 ) -> Result<(Vec<String>, Vec<PathBuf>), StateError> {
     let (mut removed, mut all) = (vec![], vec![]);
     let below = walk::below(cx.host, path, None)?;
+    // A link to its own folder: seen through it, it lies in what it names.
+    let link = cx.host.lstat(path)?.is_some_and(|meta| meta.is_symlink());
+    let own = link.then(|| file::place(cx.host, path)).transpose()?;
+    let whole = own.as_ref().map(|own| file::real_path(cx.host, own)).transpose()?;
+    let is_own = |relative: &Path| whole.as_ref().is_some_and(|whole| own.as_deref() == Some(&whole.join(relative)));
     let kept = |found: &Path| {
+        if is_own(found.strip_prefix(path).unwrap_or(found)) {
+            return true;
+        }
         let relative = found.strip_prefix(path).unwrap_or(found).to_string_lossy();
         keep.iter().any(|k| k.starts_with(found)) || !pattern::included(&relative, &[], exclude)
     };

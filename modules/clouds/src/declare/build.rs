@@ -6,6 +6,11 @@ use crate::drivers::{Drivers, check_options};
 use crate::spec::{self, GuestSpec, Port, Protocol, Status};
 use corpus_core::{Diagnostic, Map, Pos, Value, python, suggest};
 
+/// What Docker users write to wire a port to a container.
+const WIRED: &[&str] = &["port_bindings", "ports_bindings", "publish", "publish_all_ports", "expose"];
+const TWO_WAYS: &str =
+    "no port is wired directly to a guest: the node maps its `ports`, the proxy serves its `domains`";
+
 /// Where a guest was declared.
 pub struct At<'a> {
     pub source: &'a Source,
@@ -96,9 +101,13 @@ pub fn guest(id: &str, mut layers: Layers, drivers: &Drivers, at: &At<'_>) -> Re
     for (key, why) in check_options(driver, &want.options) {
         let error = layers.get(&key).map_or_else(|| here(why.clone()), |item| item.wrong(why.clone()));
         wrong.push(match suggest::nearest(&key, COMMON.iter().copied()) {
+            _ if WIRED.contains(&key.as_str()) => error.hint(TWO_WAYS),
             Some(near) if !why.contains("did you mean") => error.hint(format!("did you mean `{near}`?")),
             _ => error,
         });
+    }
+    if let Some(item) = layers.get("network_mode").filter(|item| item.value.as_str() == Some("host")) {
+        wrong.push(item.wrong("the network of the node would wire every port to the guest".into()).hint(TWO_WAYS));
     }
     for key in ["password", "sudo_password"] {
         if let Some(secret) = want.options.get(key).map(python::str) {

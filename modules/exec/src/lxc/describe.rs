@@ -130,6 +130,9 @@ pub fn info(guest: &Guest, look: &dyn Look) -> Result<Map, ExecError> {
         let usage: u64 = usage.and_then(|text| text.parse().ok()).unwrap_or(0);
         out.insert("memory_limit", limit);
         out.insert("memory_free", limit as i64 - usage as i64);
+    }
+    // What is frozen answers nobody.
+    if state == "running" {
         let df = look.query(&guest.command_of("lxc-attach", ["--clear-env", "--", "df", "-P", "/"]))?;
         let text = df.stdout_text();
         out.insert("size", text.lines().last().and_then(|line| line.split_whitespace().nth(1)));

@@ -189,12 +189,20 @@ pub fn restore(guest: &Guest, act: &dyn Act, snapshot: &str) -> Result<Map, Exec
         let known = if have.is_empty() { "it has none".into() } else { format!("it has {}", have.join(", ")) };
         return Err(ExecError::failed(format!("Container '{}' has no snapshot `{snapshot}`; {known}", guest.name)));
     }
-    let limit = disk::limit(guest, look, &guest.config(look)?)?;
+    let before = guest.config(look)?;
+    let limit = disk::limit(guest, look, &before)?;
+    let mac = before.get("lxc.net.0.hwaddr").map(str::to_owned);
     at_rest(guest, act, &old, || {
         if subvolume {
             bring_back(guest, act, snapshot)?;
         } else {
             ask::must(act, guest.command_of("lxc-snapshot", ["-l", "ERROR", "-r", snapshot]))?;
+        }
+        // It is the same guest, so its neighbours know it by the same address. LXC gives it a new one.
+        if let Some(mac) = &mac {
+            let mut config = guest.config(look)?;
+            config.set("lxc.net.0.hwaddr", mac);
+            act.perform(&Effect::text(guest.config_file(), config.text()))?;
         }
         // The restored subvolume is a new one, which nothing limits.
         if limit.is_some() {
