@@ -107,7 +107,7 @@ pub fn guest(id: &str, mut layers: Layers, drivers: &Drivers, at: &At<'_>) -> Re
         });
     }
     if let Some(item) = layers.get("network_mode").filter(|item| item.value.as_str() == Some("host")) {
-        wrong.push(item.wrong("the network of the node would wire every port to the guest".into()).hint(TWO_WAYS));
+        wrong.push(item.wrong("the network of the node would wire every port to the guest").hint(TWO_WAYS));
     }
     for key in ["password", "sudo_password"] {
         if let Some(secret) = want.options.get(key).map(python::str) {
