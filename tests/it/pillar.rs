@@ -111,6 +111,23 @@ fn grains_choose_no_secrets_unless_they_are_trusted() {
     assert!(pillar["_errors"][0].as_str().is_some_and(|why| why.contains("SLS db (base) holds secrets")), "{pillar}");
     assert!(err.contains("the pillar SLS db (base) holds secrets") && err.contains("`kernel`"), "{err}");
     assert!(err.contains("top.sls:2:3") && !err.contains("SLS plain"), "{err}");
+    // So it is with repositories.
+    let repo = tree.path().join("repo").display().to_string();
+    tree.file("repo/top.sls", "base:\n  'kernel:Linux':\n    - match: grain\n    - kept\n");
+    tree.file("repo/kept.sls", "kept_password: c4nary2\nkept: 1\n");
+    let identity = ["-c", "user.name=it", "-c", "user.email=it@example.org"];
+    for words in [&["init", "-q", "-b", "master"][..], &["add", "."], &["commit", "-q", "-m", "pillar"]] {
+        let git = std::process::Command::new("git").args(["-C", &repo]).args(identity).args(words).status();
+        assert!(git.is_ok_and(|status| status.success()), "git {words:?}");
+    }
+    let (pillar, err) = ask(&format!("ext_pillar:\n  - git:\n    - master {repo}\n"));
+    assert!(
+        pillar["kept_password"].is_null() && err.contains("the pillar SLS kept (base) holds secrets"),
+        "{pillar}\n{err}"
+    );
+    let (pillar, err) = ask(&format!("pillar_trusted_grains: [kernel]\next_pillar:\n  - git:\n    - master {repo}\n"));
+    assert_eq!((&pillar["kept_password"], err.as_str()), (&"***".into(), ""));
+    ask("");
     let states = Said::of(tree.corpus(&["--local", "--pipe", "state.apply", "test=True"]).output().expect("it starts"));
     assert!(states.code != 0 && states.out.contains("pillar_trusted_grains: [kernel]"), "{}{}", states.out, states.err);
     // Named, or the master's own word: nothing to tell.

@@ -5,7 +5,7 @@ use corpus_core::{Data, Diagnostic, Map, Span, Value, merge, python, suggest};
 use corpus_git::remote::{Mirror, Oid, RefKind, Remote, RemoteError};
 use corpus_pillar::arguments::{Entry, text};
 use corpus_pillar::{
-    Ask, EngineRenderer, Given, Piece, PillarRequest, PillarSource, Place, Sees, Sources, Trust, compile_pillar,
+    Ask, EngineRenderer, Given, Piece, PillarRequest, PillarSource, Place, Sees, Sources, compile_pillar,
 };
 use corpus_render::{Decrypt, Engine, FileRoots};
 use std::collections::HashMap;
@@ -408,11 +408,16 @@ impl Git {
             sources: &sources,
             callers: callers.clone(),
             explain: ask.explain,
-            // What is not trusted was taken out of the data already.
-            trust: Trust::default(),
+            trust: ask.trust.clone(),
         };
         let mut result = compile_pillar(&request, &EngineRenderer::new(engine, callers));
         result.pillar.remove("_errors");
+        for mut doubt in std::mem::take(&mut result.by_grain) {
+            if let Some(place) = &mut doubt.place {
+                place.span.file = format!("{} {}", tree.id, place.span.file).into();
+            }
+            given.by_grain.push(doubt);
+        }
         for mut error in result.errors {
             for label in &mut error.labels {
                 label.span.file = format!("{} {}", tree.id, label.span.file).into();

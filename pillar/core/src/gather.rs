@@ -89,6 +89,7 @@ fn ask(request: &PillarRequest<'_>, data: Arc<Data>) -> Ask {
         saltenv: request.saltenv.clone(),
         pillarenv: request.pillarenv.clone(),
         explain: request.explain,
+        trust: request.trust.clone(),
         deadline: Instant::now() + request.sources.timeout.unwrap_or(far),
     }
 }
@@ -121,8 +122,8 @@ fn load(source: &dyn PillarSource, ask: &Ask, cache: Option<Arc<PillarCache>>) -
         return Ok(Given { pillar: kept.pillar, secret: kept.secret, ..Given::default() });
     }
     let given = source.load(ask)?;
-    // An answer with a warning (the last good one of a server that is away) is not the answer to keep.
-    if given.warnings.is_empty() && given.problems.is_empty() {
+    // An answer with a warning (the last good one of a server that is away) is not the answer to keep, nor is one in doubt.
+    if given.warnings.is_empty() && given.problems.is_empty() && given.by_grain.is_empty() {
         cache.put(&key, Kept { pillar: given.pillar.clone(), secret: given.secret.clone(), stamp });
     }
     Ok(given)
@@ -155,6 +156,7 @@ impl Run<'_> {
                         self.fail(problem.message.clone(), problem.clone());
                     }
                     self.secret.extend(&given);
+                    self.by_grain.extend(given.by_grain.iter().cloned());
                     pillar = self.merge(pillar, &given.pillar);
                     if self.request.explain {
                         self.layers.push(Layer::of_source(source.name(), given));

@@ -1,5 +1,6 @@
 //! Sources of pillar besides the SLS files: what they are asked, what they give, and how secret that is.
 
+use crate::trust::{ByGrain, Trust};
 use corpus_core::{Caller, Data, Diagnostic, Map, Node, Pos, Span, Value};
 use std::sync::Arc;
 use std::time::Instant;
@@ -59,6 +60,8 @@ pub struct Ask {
     pub caller: Arc<dyn Caller>,
     /// Whether to say where each value came from, in [`Given::pieces`].
     pub explain: bool,
+    /// The grains that may decide on secrets.
+    pub trust: Trust,
     /// When the caller stops waiting; what runs then is to be ended.
     pub deadline: Instant,
 }
@@ -95,6 +98,8 @@ pub struct Given {
     pub warnings: Vec<Diagnostic>,
     /// What is wrong with a part of it: the rest is there, states do not run.
     pub problems: Vec<Diagnostic>,
+    /// What the minion has only because of grains that are not trusted.
+    pub by_grain: Vec<ByGrain>,
 }
 
 impl From<Map> for Given {

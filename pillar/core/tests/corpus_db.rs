@@ -33,6 +33,7 @@ fn load(path: &Path, id: &str) -> Result<Given, Diagnostic> {
         pillarenv: None,
         caller: Arc::new(Nothing),
         explain: true,
+        trust: Default::default(),
         deadline: Instant::now() + Duration::from_secs(5),
     };
     sources::make(&entry).unwrap()?.load(&ask)

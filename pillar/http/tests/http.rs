@@ -34,6 +34,7 @@ fn load(name: &str, args: &serde_json::Value, seconds: u64) -> Result<Given, Dia
         pillarenv: None,
         caller: Arc::new(Nothing),
         explain: false,
+        trust: Default::default(),
         deadline: Instant::now() + Duration::from_secs(seconds),
     };
     corpus_pillar_http::make(&Entry { index: 0, name: name.into(), value }).unwrap()?.load(&ask)

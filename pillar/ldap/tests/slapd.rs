@@ -338,6 +338,7 @@ fn ask(id: &str) -> Ask {
         pillarenv: None,
         caller: Arc::new(Nothing),
         explain: true,
+        trust: Default::default(),
         deadline: Instant::now() + Duration::from_secs(10),
     }
 }

@@ -106,9 +106,11 @@ impl Run {
 
     /// Returns what is new for a reader, waiting for it up to `patience`.
     pub fn next(&self, cursor: u64, patience: Duration) -> Next {
-        let until = Instant::now() + patience;
+        let since = Instant::now();
         let mut log = lock(&self.log);
         loop {
+            // A step that has just begun is not silent yet.
+            let until = since.max(log.touched) + patience;
             let last = log.first + log.lines.len() as u64;
             if cursor < last {
                 return Self::batch(&log, cursor);
