@@ -111,6 +111,10 @@ fn grains_choose_no_secrets_unless_they_are_trusted() {
     assert!(pillar["_errors"][0].as_str().is_some_and(|why| why.contains("SLS db (base) holds secrets")), "{pillar}");
     assert!(err.contains("the pillar SLS db (base) holds secrets") && err.contains("`kernel`"), "{err}");
     assert!(err.contains("top.sls:2:3") && !err.contains("SLS plain"), "{err}");
+    // Nor by asking anew.
+    let words = ["--local", "--pipe", "pillar.items", "pillar={x: 1}", "--out=json"];
+    let anew = Said::of(tree.corpus(&words).output().expect("it starts")).json()["local"].clone();
+    assert_eq!((&anew["db_password"], &anew["x"]), (&serde_json::Value::Null, &1.into()), "{anew}");
     // So it is with repositories.
     let repo = tree.path().join("repo").display().to_string();
     tree.file("repo/top.sls", "base:\n  'kernel:Linux':\n    - match: grain\n    - kept\n");

@@ -182,10 +182,7 @@ impl Session {
             return Ok(data);
         }
         let bare = self.bare_data(saltenv)?;
-        let result = self.pillar(&bare, pillarenv, over);
-        let named = self.named(&result);
-        let PillarResult { mut pillar, mut errors, by_grain, .. } = result;
-        errors.extend(claimed(&by_grain, &named, &mut pillar));
+        let PillarResult { pillar, errors, .. } = self.compile(&bare, pillarenv, over, self.corpus.sources(), false);
         let pillar = Value::map(pillar);
         let secrets = secret::within([&pillar]);
         let data = Data { pillar, secrets, ..bare };
@@ -217,11 +214,6 @@ impl Session {
     /// Returns the patterns of keys whose values are secrets: the operator's, and those of the sources.
     fn named(&self, result: &PillarResult) -> Vec<String> {
         [self.corpus.config.secret_keys(), result.secrets.below.clone()].concat()
-    }
-
-    /// Compiles the pillar.
-    pub fn pillar(self: &Arc<Self>, bare: &Data, pillarenv: Option<&str>, over: &Map) -> PillarResult {
-        self.compile(bare, pillarenv, over, self.corpus.sources(), false)
     }
 
     /// Compiles the pillar of some sources; `explain` keeps where each value came from.
@@ -261,6 +253,8 @@ impl Session {
         for part in result.origins.values() {
             secret::keep(crate::secret_keys::named(&part, &named));
         }
+        let claimed = claimed(&result.by_grain, &named, &mut result.pillar);
+        result.errors.extend(claimed);
         result
     }
 }

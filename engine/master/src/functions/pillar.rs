@@ -68,7 +68,10 @@ fn items(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value,
     let over = over.transpose().map_err(|why| ExecError::failed(why.message))?;
     // Inside a template the pillar is being read already: answer from it, as Salt's in-memory one.
     let pillar = match over {
-        Some(over) => Value::map(session.pillar(data, call.kwargs.str("pillarenv"), &over).pillar),
+        Some(over) => {
+            let pillarenv = call.kwargs.str("pillarenv");
+            Value::map(session.compile(data, pillarenv, &over, session.corpus.sources(), false).pillar)
+        }
         None => data.pillar.clone(),
     };
     if call.args.is_empty() {

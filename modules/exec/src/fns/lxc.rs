@@ -132,24 +132,8 @@ pub const FNS: &[ExecDef] = &[
     write("lxc.snapshot_remove", "(name, snapshot, path=None)", "Removes a snapshot.", |call, act, data| {
         Ok(snapshot::remove(&there(call, 2, act.as_look(), data)?, act, &call.need(1, "snapshot")?)?.into())
     }),
-    write(
-        "lxc.run",
-        RUN,
-        "Runs a command in a container and returns its output, errors included.",
-        |call, act, data| {
-            let output = run(call, act, data, true)?;
-            Ok(trimmed(&output.stdout).into())
-        },
-    ),
-    write(
-        "lxc.cmd_run",
-        RUN,
-        "Runs a command in a container and returns its output, errors included.",
-        |call, act, data| {
-            let output = run(call, act, data, true)?;
-            Ok(trimmed(&output.stdout).into())
-        },
-    ),
+    write("lxc.run", RUN, "Runs a command in a container and returns its output, errors included.", all_output),
+    write("lxc.cmd_run", RUN, "Runs a command in a container and returns its output, errors included.", all_output),
     write(
         "lxc.run_stdout",
         RUN,
@@ -395,6 +379,11 @@ fn list(call: &Call, look: &dyn Look, data: &Data) -> Result<Value, ExecError> {
 
 fn trimmed(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).trim_end().to_owned()
+}
+
+/// `lxc.run` and its other name.
+fn all_output(call: &Call, act: &dyn Act, data: &Data) -> Result<Value, ExecError> {
+    Ok(trimmed(&run(call, act, data, true)?.stdout).into())
 }
 
 /// Runs a command in a container: a text is read by its shell, a list is the program and its words.
