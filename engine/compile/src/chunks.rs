@@ -2,9 +2,8 @@
 
 use crate::cx::{Cx, did_you_mean, py};
 use crate::high::{Arg, At, Body, Decl, High, Item, Pair, is_requisite};
+use corpus_core::hash::{HashMap, HashSet, IndexMap, IndexSet};
 use corpus_core::{Diagnostic, LowChunk, Map, Registry, Span, Value, keywords, state};
-use indexmap::{IndexMap, IndexSet};
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// A chunk in the making.
@@ -96,7 +95,7 @@ fn declare(cx: &Cx, id: &Value, body: &Body, decl: &Decl, out: &mut Vec<Draft>) 
         odd_name: None,
     };
     let mut fun = None;
-    let mut names = IndexMap::new();
+    let mut names = IndexMap::default();
     for arg in decl.args() {
         match arg {
             Arg::Fun(_, name) => fun = fun.or(Some(name)),
@@ -239,7 +238,7 @@ impl<'r> Known<'r> {
     fn new(registry: &'r Registry) -> Self {
         let watching = registry.all_states().filter(|def| def.watches);
         let watching = watching.filter_map(|def| Some(def.name.split_once('.')?.0)).collect();
-        Self { registry, watching, functions: HashMap::new() }
+        Self { registry, watching, functions: HashMap::default() }
     }
 
     /// Makes `watch` a `require` where the module has nothing to do on a change.
@@ -384,7 +383,7 @@ impl Function {
     fn of(registry: &Registry, full: &str) -> Self {
         let Some(def) = registry.state(full) else {
             let hint = did_you_mean(full, registry.all_states().map(|def| def.name));
-            return Self { known: false, hint, open: false, args: HashSet::new(), required: vec![] };
+            return Self { known: false, hint, open: false, args: HashSet::default(), required: vec![] };
         };
         let args = (def.args)().iter().copied().collect();
         Self { known: true, hint: None, open: def.open, args, required: required(def) }

@@ -4,8 +4,8 @@ use crate::CompileOptions;
 use crate::high::At;
 use crate::loader::SlsLoader;
 use corpus_core::diagnostic::Label;
+use corpus_core::hash::HashSet;
 use corpus_core::{Diagnostic, Severity, Span, Value, suggest};
-use std::collections::HashSet;
 use std::sync::Arc;
 
 /// One compilation.
@@ -34,7 +34,7 @@ impl<'a> Cx<'a> {
             errors: vec![],
             warnings: vec![],
             incomplete: false,
-            broken: HashSet::new(),
+            broken: HashSet::default(),
             processed: vec![],
             order: 10_000,
         }
@@ -93,7 +93,7 @@ impl<'a> Cx<'a> {
 
     /// Ends the collecting: each mistake once, with the lines it speaks of.
     pub fn finished(&self, found: Vec<Diagnostic>) -> Vec<Diagnostic> {
-        let mut seen = HashSet::new();
+        let mut seen = HashSet::default();
         let once = |found: &Diagnostic| seen.insert((found.message.clone(), found.span().cloned()));
         let shown = |found: Diagnostic| {
             let mut found = found.with_excerpts(&|file, line| self.loader.line(file, line));

@@ -5,11 +5,10 @@ use crate::chunks::Draft;
 use crate::cx::{Cx, did_you_mean, py};
 use crate::fnmatch::{fnmatch, is_pattern};
 use crate::high::{At, Item};
+use corpus_core::hash::{HashMap, HashSet, IndexMap};
 use corpus_core::{RequisiteKind, Value, suggest};
-use indexmap::IndexMap;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// A node of the graph.
@@ -57,15 +56,16 @@ impl Dag {
     pub fn build(cx: &mut Cx, drafts: &[Draft]) -> Self {
         let mut dag = Self {
             graph: DiGraph::with_capacity(drafts.len(), drafts.len() * 2),
-            edges: HashSet::with_capacity(drafts.len() * 2),
-            targets: IndexMap::new(),
-            sls: IndexMap::new(),
-            checks: HashMap::new(),
+            edges: HashSet::with_capacity_and_hasher(drafts.len() * 2, Default::default()),
+            targets: IndexMap::default(),
+            sls: IndexMap::default(),
+            checks: HashMap::default(),
             node_of: Vec::with_capacity(drafts.len()),
             requisites: vec![vec![]; drafts.len()],
-            prerequiring: HashSet::new(),
+            prerequiring: HashSet::default(),
         };
-        let mut by_tag: HashMap<String, NodeIndex> = HashMap::with_capacity(drafts.len());
+        let mut by_tag: HashMap<String, NodeIndex> =
+            HashMap::with_capacity_and_hasher(drafts.len(), Default::default());
         for (i, draft) in drafts.iter().enumerate() {
             dag.add_chunk(i, draft, &mut by_tag);
         }
@@ -134,7 +134,7 @@ impl Dag {
                 }
             }
             if !found.is_empty() {
-                let mut seen = HashSet::with_capacity(found.len());
+                let mut seen = HashSet::with_capacity_and_hasher(found.len(), Default::default());
                 found.retain(|node| seen.insert(*node));
                 self.requisites[i].push((*kind, found));
             }

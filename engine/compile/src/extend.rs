@@ -5,8 +5,7 @@ use crate::fnmatch::fnmatch;
 use crate::high::{Arg, Decl, Extend, High, Item, Run, is_requisite};
 use crate::verify::nearest_id;
 use corpus_core::Value;
-use indexmap::IndexSet;
-use std::collections::HashMap;
+use corpus_core::hash::{HashMap, IndexSet};
 use std::sync::Arc;
 
 /// Declarations by ID and state module.
@@ -44,7 +43,7 @@ impl Names {
 }
 
 fn build(high: &High) -> HashMap<Arc<str>, Declarations> {
-    let mut index: HashMap<Arc<str>, Declarations> = HashMap::new();
+    let mut index: HashMap<Arc<str>, Declarations> = HashMap::default();
     for (id, body) in &high.ids {
         for decl in &body.decls {
             for pair in decl.args().iter().filter_map(Arg::single) {
@@ -174,7 +173,7 @@ fn excluded_sls(item: &Item) -> Option<Value> {
 
 /// Takes out what `exclude` names.
 pub(crate) fn exclude(cx: &mut Cx, high: &mut High) {
-    let (mut patterns, mut ids): (Vec<Value>, IndexSet<Value>) = (vec![], IndexSet::new());
+    let (mut patterns, mut ids): (Vec<Value>, IndexSet<Value>) = (vec![], IndexSet::default());
     for item in std::mem::take(&mut high.excludes) {
         suspicious(cx, high, &item);
         match &item.value {

@@ -1,8 +1,8 @@
 //! High data: IDs, the state declarations below each, and their arguments, every piece with the
 //! place where it was written.
 
+use corpus_core::hash::IndexMap;
 use corpus_core::{Map, Node, NodeKind, Pos, Value, keywords};
-use indexmap::IndexMap;
 use std::sync::Arc;
 
 /// A place: which file (an index into the compiler's table) and where in its rendered text.

@@ -5,8 +5,8 @@ use crate::fnmatch::{fnmatch, is_pattern};
 use crate::high::{Arg, At, High, Pair, Run};
 use crate::loader::{LoadError, Loaded};
 use crate::sls::{self, Include, Origin};
+use corpus_core::hash::{HashMap, HashSet};
 use corpus_core::{Diagnostic, Value};
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Renders SLS files and what they include.
@@ -25,7 +25,7 @@ impl<'c, 'a> Renderer<'c, 'a> {
     pub fn new(cx: &'c mut Cx<'a>, matches: &[(String, Vec<String>)]) -> Self {
         let envs = cx.loader.envs();
         let matched = matches.iter().map(|(env, _)| env.as_str().into()).collect();
-        Self { cx, envs, matched, rendered: HashSet::new(), lists: HashMap::new(), way: vec![] }
+        Self { cx, envs, matched, rendered: HashSet::default(), lists: HashMap::default(), way: vec![] }
     }
 
     /// Renders what the top file matched, or what was called for.

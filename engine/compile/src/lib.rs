@@ -25,10 +25,10 @@ mod verify;
 pub use loader::{LoadError, Loaded, NoFiles, SlsLoader};
 pub use single::{compile_high, compile_low, compile_single, compile_template};
 
+use corpus_core::hash::HashSet;
 use corpus_core::{Diagnostic, Label, LowState, Map, Registry, RequisiteKind, Value};
 use cx::{Cx, did_you_mean};
 use high::{At, High, Item};
-use std::collections::HashSet;
 
 /// What changes how a tree is compiled.
 #[derive(Clone, Debug)]

@@ -6,9 +6,9 @@ use crate::dag::Dag;
 use crate::high::Item;
 use crate::order::{self, Orders};
 use crate::{Step, cycle};
+use corpus_core::hash::HashMap;
 use corpus_core::{LowState, Requisite, RequisiteKind, Value};
 use petgraph::graph::NodeIndex;
-use std::collections::HashMap;
 
 /// Orders the chunks; mistakes are in the context afterwards.
 pub(crate) fn order(cx: &mut Cx, mut drafts: Vec<Draft>) -> (LowState, Vec<Step>) {
@@ -45,7 +45,7 @@ pub(crate) fn order(cx: &mut Cx, mut drafts: Vec<Draft>) -> (LowState, Vec<Step>
 }
 
 fn resolved(dag: &Dag, place: &[u32]) -> HashMap<NodeIndex, Vec<Requisite>> {
-    let mut all: HashMap<NodeIndex, Vec<Requisite>> = HashMap::new();
+    let mut all: HashMap<NodeIndex, Vec<Requisite>> = HashMap::default();
     for (draft, requisites) in dag.requisites.iter().enumerate().filter(|(_, requisites)| !requisites.is_empty()) {
         let own = all.entry(dag.node_of[draft]).or_default();
         for (kind, nodes) in requisites {

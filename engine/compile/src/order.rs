@@ -1,10 +1,10 @@
 //! The order of the run: topological, ties broken by `order`, then by state, name and function.
 
 use crate::chunks::Draft;
-use crate::cx::py;
 use crate::dag::{Dag, Node};
+use corpus_core::hash::IndexMap;
+use corpus_core::python::text;
 use corpus_core::{RequisiteKind, Value};
-use indexmap::IndexMap;
 use petgraph::graph::NodeIndex;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -83,7 +83,8 @@ fn grouped(edges: Vec<(NodeIndex, RequisiteKind)>) -> Vec<(NodeIndex, RequisiteK
     if edges.len() < 3 {
         return edges;
     }
-    let mut groups: IndexMap<NodeIndex, Vec<RequisiteKind>> = IndexMap::with_capacity(edges.len());
+    let mut groups: IndexMap<NodeIndex, Vec<RequisiteKind>> =
+        IndexMap::with_capacity_and_hasher(edges.len(), Default::default());
     for (target, kind) in edges {
         groups.entry(target).or_default().push(kind);
     }
@@ -146,7 +147,7 @@ pub(crate) fn sort(dag: &Dag, drafts: &[Draft], orders: &mut Orders) -> Vec<Node
         let Node { draft, check } = dag.graph[node];
         let low = &drafts[draft].low;
         let (effective, own) = orders.effective(dag, node);
-        let label = format!("{}{}{}", low.state, py(&low.name), low.fun);
+        let label = [&low.state, &*text(&low.name), &low.fun].concat();
         let mut tag = low.tag();
         if check {
             tag.push_str("_|-__prereq_test__");

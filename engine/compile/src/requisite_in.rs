@@ -3,9 +3,8 @@
 use crate::cx::{Cx, did_you_mean, py};
 use crate::extend::{Declarations, Names, reconcile};
 use crate::high::{Arg, At, Body, Decl, Extend, High, Item, Pair, Run};
+use corpus_core::hash::{HashMap, IndexMap};
 use corpus_core::{Map, Value};
-use indexmap::IndexMap;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The words that speak of another state's declaration.
@@ -56,7 +55,7 @@ impl Extensions {
                 included_from: vec![],
                 decls: vec![],
             };
-            (body, ByModule::new())
+            (body, ByModule::default())
         });
         entry.0.at = own.at;
         entry.0.sls = own.body.sls.clone();
@@ -239,7 +238,7 @@ impl Finder {
             return Some((body.decls.first()?.state.clone(), target.clone()));
         }
         let table = self.by_name.get_or_insert_with(|| {
-            let mut table = HashMap::new();
+            let mut table = HashMap::default();
             for (id, body) in &high.ids {
                 for decl in &body.decls {
                     for arg in decl.args() {
@@ -258,7 +257,7 @@ impl Finder {
     /// Returns all declarations of an SLS.
     fn of_sls(&mut self, high: &High, sls: &Value) -> Declarations {
         let table = self.by_sls.get_or_insert_with(|| {
-            let mut table: HashMap<Arc<str>, Declarations> = HashMap::new();
+            let mut table: HashMap<Arc<str>, Declarations> = HashMap::default();
             for (id, body) in &high.ids {
                 let all = body.decls.iter().map(|decl| (id.clone(), decl.state.clone()));
                 table.entry(body.sls.clone()).or_default().extend(all);

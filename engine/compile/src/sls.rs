@@ -2,8 +2,8 @@
 
 use crate::cx::{Cx, did_you_mean, py};
 use crate::high::{Arg, At, Body, Decl, Extend, High, Run, into_value, read_items, read_run};
+use corpus_core::hash::HashSet;
 use corpus_core::{Node, NodeKind, Value};
-use std::collections::HashSet;
 use std::sync::Arc;
 
 /// A member of an SLS file's `include`.
@@ -137,7 +137,7 @@ fn resolve_dots(cx: &mut Cx, body: &mut Body, id: &Node, origin: &Origin) {
     if !body.decls.iter().any(|decl| decl.state.contains('.')) {
         return;
     }
-    let mut seen: HashSet<Arc<str>> = HashSet::new();
+    let mut seen: HashSet<Arc<str>> = HashSet::default();
     let mut moved: Vec<Decl> = vec![];
     let mut kept: Vec<Decl> = vec![];
     for mut decl in std::mem::take(&mut body.decls) {

@@ -5,9 +5,8 @@ use crate::cx::{Cx, did_you_mean, py};
 use crate::fnmatch::fnmatch;
 use crate::high::At;
 use crate::loader::{LoadError, Loaded, SlsLoader};
+use corpus_core::hash::{HashSet, IndexMap};
 use corpus_core::{Diagnostic, Label, Node, NodeKind, Value};
-use indexmap::IndexMap;
-use std::collections::HashSet;
 
 /// How the top files of several environments become one (`top_file_merging_strategy`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,7 +78,7 @@ pub fn top_matches(
     let files = tops.values().filter(|files| files.iter().any(|(_, node)| !node.is_null())).count();
     let top = merge(&mut cx, opts, &tops);
     verify(&mut cx, &top);
-    let mut matches = Found::new();
+    let mut matches = Found::default();
     for (env, (_, section)) in &top {
         if opts.saltenv.as_ref().is_some_and(|only| only != env) {
             continue;
@@ -126,11 +125,11 @@ fn read(cx: &mut Cx, opts: &TopOptions) -> IndexMap<String, Vec<(u32, Node)>> {
         (Some(env), _) | (None, Some(env)) => vec![env.clone()],
         _ => envs(cx.loader, opts),
     };
-    let mut tops = IndexMap::new();
+    let mut tops = IndexMap::default();
     for env in envs {
         let mut files = vec![];
         let mut open = vec![opts.state_top.clone()];
-        let mut done: HashSet<String> = HashSet::new();
+        let mut done: HashSet<String> = HashSet::default();
         while let Some(sls) = open.pop() {
             let (file, mut node) = match cx.loader.load(&sls, &env) {
                 Ok(Loaded { file, node }) => (cx.file(file), node),
@@ -184,7 +183,7 @@ fn is_empty(node: &Node) -> bool {
 }
 
 fn merge(cx: &mut Cx, opts: &TopOptions, tops: &IndexMap<String, Vec<(u32, Node)>>) -> Top {
-    let mut top = Top::new();
+    let mut top = Top::default();
     match opts.merging {
         Merging::Merge => {
             for (file, node) in tops.get("base").into_iter().flatten() {
@@ -245,7 +244,7 @@ fn sections(cx: &mut Cx, file: u32, node: &Node, wanted: &dyn Fn(&str) -> bool, 
             }
             continue;
         };
-        let (_, section) = top.entry(env.to_owned()).or_insert_with(|| (at, Section::new()));
+        let (_, section) = top.entry(env.to_owned()).or_insert_with(|| (at, Section::default()));
         for (target, data) in targets {
             let at = At { file, pos: target.pos };
             let target = py(&target.to_value());

@@ -9,6 +9,7 @@ pub mod exec;
 #[cfg(feature = "fake")]
 pub mod fake;
 pub mod glob;
+pub mod hash;
 pub mod host;
 pub mod keywords;
 pub mod low;

@@ -98,7 +98,7 @@ pub struct LowState {
 impl LowChunk {
     /// Returns the function's full name, `file.managed`.
     pub fn full_name(&self) -> String {
-        format!("{}.{}", self.state, self.fun)
+        [&self.state, ".", &self.fun].concat()
     }
 
     /// Returns the engine's word `umask`: octal, with or without `0o`.
@@ -113,7 +113,7 @@ impl LowChunk {
 
     /// Returns the key of its result record.
     pub fn tag(&self) -> String {
-        format!("{}_|-{}_|-{}_|-{}", self.state, self.id, crate::python::str(&self.name), self.fun)
+        [&self.state, "_|-", &self.id, "_|-", &crate::python::text(&self.name), "_|-", &self.fun].concat()
     }
 
     /// Returns where an argument is, or else where the declaration is.

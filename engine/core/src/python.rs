@@ -2,13 +2,19 @@
 //! text depend on it.
 
 use crate::value::Value;
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// Returns Python's `str(value)`.
 pub fn str(value: &Value) -> String {
+    text(value).into_owned()
+}
+
+/// Returns Python's `str(value)`, borrowed if the value is a text.
+pub fn text(value: &Value) -> Cow<'_, str> {
     match value {
-        Value::Str(s) => s.to_string(),
-        other => repr(other),
+        Value::Str(s) => Cow::Borrowed(s),
+        other => Cow::Owned(repr(other)),
     }
 }
 
@@ -20,7 +26,7 @@ pub fn repr(value: &Value) -> String {
 }
 
 /// Returns the text that Python's `json` uses for a mapping's key.
-pub fn json_key(key: &Value) -> std::borrow::Cow<'_, str> {
+pub fn json_key(key: &Value) -> Cow<'_, str> {
     match key {
         Value::Str(s) => (&**s).into(),
         Value::Null => "null".into(),

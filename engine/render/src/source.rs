@@ -47,6 +47,11 @@ impl Edits {
     }
 }
 
+/// Tells whether a template may have anything to render: a tag, an expression or a comment.
+pub fn has_marks(text: &str) -> bool {
+    text.as_bytes().windows(2).any(|pair| pair[0] == b'{' && matches!(pair[1], b'{' | b'%' | b'#'))
+}
+
 /// Prepares a source.
 pub fn prepare(text: &str) -> Prepared {
     let text = if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text.to_owned() };

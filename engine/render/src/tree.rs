@@ -1,7 +1,7 @@
 //! The syntax tree that the evaluator walks: owned, with names interned and every node at its place in the
 //! user's own source. It is made from minijinja's tree by `lower`.
 
-use indexmap::IndexSet;
+use corpus_core::hash::IndexSet;
 use std::sync::{Arc, LazyLock, RwLock};
 
 /// An interned variable name.
@@ -206,7 +206,8 @@ pub struct Template {
 impl Template {
     /// Makes a template of its parts.
     pub fn new(file: Arc<str>, source: Arc<str>, body: Vec<Stmt>) -> Self {
-        let lines = std::iter::once(0).chain(source.match_indices('\n').map(|(i, _)| i as u32 + 1)).collect();
+        let ends = source.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let lines = std::iter::once(0).chain(ends.map(|(i, _)| i as u32 + 1)).collect();
         Self { file, source, body, lines }
     }
 

@@ -3,13 +3,12 @@
 //! mistake of syntax anywhere is told before a mistake of meaning.
 
 use super::resolve::{self, Tag};
-use super::scan::{MAX_DEPTH, Scanner, Tok, Token, too_deep};
+use super::scan::{MAX_DEPTH, Result, Scanner, Tok, Token, too_deep};
 use super::{ErrorKind, YamlError, hints};
+use crate::hash::HashMap;
 use crate::{Node, NodeKind, Pos, Value};
 use std::borrow::Cow;
-use std::collections::HashMap;
-
-type Result<T> = std::result::Result<T, YamlError>;
+use std::sync::Arc;
 
 /// How many nodes the aliases of one text may add; a bomb multiplies, honest sharing does not.
 const ALIAS_BUDGET: usize = 500_000;
@@ -58,10 +57,11 @@ pub fn load(text: &str) -> Result<Node> {
         // A node stands for four characters or more, nearly always: growing by doubling would touch thrice the memory,
         // and what is not used is never touched.
         raws: Vec::with_capacity(text.len() / 4),
-        anchors: HashMap::new(),
+        anchors: HashMap::default(),
         handles: Vec::new(),
         depth: 0,
         built: 0,
+        texts: Texts::default(),
     };
     match composer.document()? {
         Some(root) => composer.construct(root, 0),
@@ -78,14 +78,49 @@ struct Composer<'a> {
     handles: Vec<(String, String)>,
     depth: usize,
     built: usize,
+    texts: Texts,
+}
+
+/// Short texts that were made lately: a tree says `name`, `require` and `file` thousands of times.
+struct Texts([Option<Arc<str>>; 128]);
+
+impl Default for Texts {
+    fn default() -> Self {
+        Self([const { None }; 128])
+    }
+}
+
+impl Texts {
+    const LONGEST: usize = 32;
+
+    fn share(&mut self, text: &str) -> Arc<str> {
+        let bytes = text.as_bytes();
+        let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return "".into() };
+        if bytes.len() > Self::LONGEST {
+            return text.into();
+        }
+        let place = usize::from(*first) * 7 + usize::from(*last) * 31 + bytes.len();
+        let known = &mut self.0[place % 128];
+        match known {
+            Some(known) if **known == *text => known.clone(),
+            _ => known.insert(text.into()).clone(),
+        }
+    }
 }
 
 impl<'a> Composer<'a> {
-    fn error(&self, kind: ErrorKind, context: Option<(&str, Pos)>, message: impl Into<String>, pos: Pos) -> YamlError {
+    #[cold]
+    fn error(
+        &self,
+        kind: ErrorKind,
+        context: Option<(&str, Pos)>,
+        message: impl Into<String>,
+        pos: Pos,
+    ) -> Box<YamlError> {
         let related = context.map(|(text, at)| (at, text.to_owned())).into_iter().collect();
         let mut error = YamlError { pos, message: message.into(), hints: Vec::new(), related, kind };
         error.hints = hints::for_error(self.text, &error);
-        error
+        Box::new(error)
     }
 
     fn syntax<T>(&self, context: Option<(&str, Pos)>, message: &str, pos: Pos) -> Result<T> {
@@ -98,7 +133,7 @@ impl<'a> Composer<'a> {
 
     fn next_is(&mut self, kinds: &[Tok<'a>]) -> Result<bool> {
         let kind = &self.scanner.peek()?.kind;
-        Ok(kinds.contains(kind))
+        Ok(kinds.iter().any(|k| k.like(kind)))
     }
 
     fn raw(&mut self, at: Pos, tag: Tag, kind: Kind<'a>) -> u32 {
@@ -144,8 +179,8 @@ impl<'a> Composer<'a> {
             match &self.peek()?.kind {
                 Tok::StreamEnd if !explicit || !first => return Ok(None),
                 Tok::Version => explicit = true,
-                Tok::TagDirective(handle, prefix) => {
-                    let pair = (handle.clone(), prefix.clone());
+                Tok::TagDirective(pair) => {
+                    let pair = (**pair).clone();
                     explicit = true;
                     if self.handles.iter().any(|(h, _)| *h == pair.0) {
                         let at = self.peek()?.at;
@@ -182,8 +217,8 @@ impl<'a> Composer<'a> {
                     return found.ok_or_else(|| self.error(ErrorKind::Composer, None, message(), start));
                 }
                 Tok::Anchor(name) if anchor.is_none() => anchor = Some(*name),
-                Tok::Tag(handle, suffix) if tag.is_none() => {
-                    tag = Some((handle.clone(), suffix.clone()));
+                Tok::Tag(pair) if tag.is_none() => {
+                    tag = Some(pair.clone());
                     tag_at = self.peek()?.at;
                 }
                 _ => break,
@@ -192,7 +227,7 @@ impl<'a> Composer<'a> {
         }
         let bare = anchor.is_none() && tag.is_none();
         let tag = match tag {
-            Some((handle, suffix)) => self.full_tag(&handle, &suffix, start, tag_at)?,
+            Some(pair) => self.full_tag(&pair.0, &pair.1, start, tag_at)?,
             None => None,
         };
         if self.depth >= MAX_DEPTH {
@@ -292,7 +327,7 @@ impl<'a> Composer<'a> {
 
     fn close(&mut self, end: Tok<'a>, context: (&str, Pos), message: &str) -> Result<()> {
         let token = self.peek()?;
-        if token.kind == end {
+        if token.kind.like(&end) {
             self.scanner.next()?;
             return Ok(());
         }
@@ -399,7 +434,7 @@ impl<'a> Composer<'a> {
             return self.wrong(None, "found unconstructable recursive node", at);
         }
         if let (Tag::Str, Kind::Scalar(text)) = (&self.raws[id as usize].tag, &self.raws[id as usize].kind) {
-            return Ok(Node { pos: at, kind: NodeKind::Scalar(Value::str(text)) });
+            return Ok(Node { pos: at, kind: NodeKind::Scalar(Value::Str(self.texts.share(text))) });
         }
         self.raws[id as usize].open = true;
         let kind = self.construct_kind(id, at, depth)?;
@@ -415,11 +450,7 @@ impl<'a> Composer<'a> {
                 return self.wrong(None, format!("could not determine a constructor for the tag {name}"), at);
             }
             (Tag::Map, Kind::Map(_)) => return self.construct_map(id, at, depth),
-            (Tag::Seq, Kind::Seq(items)) => {
-                let items = items.clone();
-                let nodes = items.into_iter().map(|item| self.construct(item, depth + 1));
-                return nodes.collect::<Result<_>>().map(NodeKind::Seq);
-            }
+            (Tag::Seq, Kind::Seq(_)) => return self.construct_seq(id, depth),
             (Tag::Set, Kind::Map(_)) => {
                 let NodeKind::Map(entries) = self.construct_map(id, at, depth)? else { return Ok(NodeKind::default()) };
                 return Ok(NodeKind::Seq(entries.into_iter().map(|(key, _)| key).collect()));
@@ -442,6 +473,16 @@ impl<'a> Composer<'a> {
         };
         let message = format!("expected a {wanted} node, but found {}", found.id());
         self.wrong(None, message, at)
+    }
+
+    fn construct_seq(&mut self, id: u32, depth: usize) -> Result<NodeKind> {
+        let mut out = Vec::new();
+        while let Kind::Seq(items) = &self.raws[id as usize].kind {
+            out.reserve_exact(items.len() - out.len());
+            let Some(item) = items.get(out.len()).copied() else { break };
+            out.push(self.construct(item, depth + 1)?);
+        }
+        Ok(NodeKind::Seq(out))
     }
 
     /// Constructs a list of one-entry mappings: a mapping of them all, or a list of pairs.
@@ -471,12 +512,13 @@ impl<'a> Composer<'a> {
     fn construct_map(&mut self, id: u32, at: Pos, depth: usize) -> Result<NodeKind> {
         self.flatten(id, depth)?;
         let Kind::Map(entries) = &self.raws[id as usize].kind else { return Ok(NodeKind::default()) };
-        let entries = entries.clone();
         let mut out: Vec<(Node, Node)> = Vec::with_capacity(entries.len());
         // A few keys are compared faster than they are hashed.
         let many = entries.len() > FEW;
-        let mut seen: HashMap<Value, Pos> = HashMap::with_capacity(if many { entries.len() } else { 0 });
-        for (key, value) in entries {
+        let mut seen: HashMap<Value, Pos> =
+            HashMap::with_capacity_and_hasher(if many { entries.len() } else { 0 }, Default::default());
+        while let Kind::Map(entries) = &self.raws[id as usize].kind {
+            let Some((key, value)) = entries.get(out.len()).copied() else { break };
             let raw_key = &self.raws[key as usize];
             let key_at = raw_key.at;
             if matches!(raw_key.tag, Tag::Seq | Tag::Map | Tag::Set) && !matches!(raw_key.kind, Kind::Scalar(_)) {

@@ -71,7 +71,7 @@ impl YamlError {
     }
 
     /// Notes the bracket around a place where nothing that may stand there was found, if it opened on an earlier line.
-    fn within(mut self, bracket: Pos) -> Self {
+    fn within(mut self: Box<Self>, bracket: Pos) -> Box<Self> {
         let told = self.related.iter().any(|(_, text)| text == STILL_OPEN);
         if !told && self.message == "did not find expected node content" && bracket.line < self.pos.line {
             self.related.push((bracket, STILL_OPEN.to_owned()));
@@ -104,5 +104,5 @@ impl std::error::Error for YamlError {}
 
 /// Reads a text of one document; an empty text is null.
 pub fn parse(text: &str) -> Result<Node, YamlError> {
-    compose::load(text)
+    compose::load(text).map_err(|error| *error)
 }

@@ -1,11 +1,8 @@
 //! Scanning of scalars, tags, anchors and directives: the parts of the scanner that read runs of characters.
 
-use super::YamlError;
-use super::scan::{Scanner, Tok};
+use super::scan::{Result, Scanner, Tok};
 use crate::Pos;
 use std::borrow::Cow;
-
-type Result<T> = std::result::Result<T, YamlError>;
 
 fn word(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b == b'_' || b == b'-'
@@ -74,7 +71,7 @@ impl<'a> Scanner<'a> {
                 if !self.blankz(0) {
                     return self.fail(context, "did not find expected whitespace or line break");
                 }
-                Tok::TagDirective(handle, prefix)
+                Tok::TagDirective(Box::new((handle, prefix)))
             }
             _ => return self.fail(context, "found unknown directive name"),
         };
@@ -124,7 +121,7 @@ impl<'a> Scanner<'a> {
         if !ends {
             return self.fail(context, "did not find expected whitespace or line break");
         }
-        Ok(Tok::Tag(handle, suffix))
+        Ok(Tok::Tag(Box::new((handle, suffix))))
     }
 
     fn scan_tag_handle(&mut self, start: Pos, directive: bool) -> Result<String> {

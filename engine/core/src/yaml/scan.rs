@@ -8,12 +8,12 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 
 /// What a token is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Tok<'a> {
     StreamEnd,
     /// `%YAML 1.1`; the version itself decides nothing.
     Version,
-    TagDirective(String, String),
+    TagDirective(Box<(String, String)>),
     DocumentStart,
     DocumentEnd,
     BlockSequence,
@@ -30,9 +30,16 @@ pub enum Tok<'a> {
     Alias(&'a str),
     Anchor(&'a str),
     /// Handle and suffix.
-    Tag(String, String),
+    Tag(Box<(String, String)>),
     /// Text, and whether it was written without quotes or block marks.
     Scalar(Cow<'a, str>, bool),
+}
+
+impl Tok<'_> {
+    /// Tells whether both are of one kind, whatever they hold.
+    pub fn like(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
 }
 
 /// A token and where it starts.
@@ -77,7 +84,8 @@ pub const MAX_DEPTH: usize = 100;
 
 const NO_KEY: SimpleKey = SimpleKey { possible: false, required: false, number: 0, at: Pos::new(0, 0) };
 
-type Result<T> = std::result::Result<T, YamlError>;
+/// The error is boxed: it is big, and each token passes through many hands.
+pub(super) type Result<T> = std::result::Result<T, Box<YamlError>>;
 
 impl<'a> Scanner<'a> {
     /// Makes a scanner, after a look at the characters of the whole text.
@@ -113,7 +121,7 @@ impl<'a> Scanner<'a> {
     /// Takes the next token.
     pub fn next(&mut self) -> Result<Token<'a>> {
         self.fill()?;
-        if self.tokens[0].kind == Tok::StreamEnd {
+        if matches!(self.tokens[0].kind, Tok::StreamEnd) {
             return Ok(self.tokens[0].clone());
         }
         self.taken += 1;
@@ -197,7 +205,10 @@ impl<'a> Scanner<'a> {
 
     pub(super) fn column(&mut self) -> u32 {
         let (from, col) = self.mark;
-        let more = if self.ascii { self.at - from } else { self.text[from..self.at].chars().count() };
+        if self.ascii {
+            return col + (self.at - from) as u32;
+        }
+        let more = self.text[from..self.at].chars().count();
         self.mark = (self.at, col + u32::try_from(more).unwrap_or(u32::MAX / 2));
         self.mark.1
     }
@@ -218,7 +229,8 @@ impl<'a> Scanner<'a> {
         Err(self.error(context, pos, message))
     }
 
-    pub(super) fn error(&self, context: Option<(&str, Pos)>, pos: Pos, message: &str) -> YamlError {
+    #[cold]
+    pub(super) fn error(&self, context: Option<(&str, Pos)>, pos: Pos, message: &str) -> Box<YamlError> {
         let context = context.map(|(text, at)| (at, text.to_owned()));
         let mut error = YamlError {
             pos,
@@ -228,12 +240,15 @@ impl<'a> Scanner<'a> {
             kind: super::ErrorKind::Scanner,
         };
         error.hints = hints::for_error(self.text, &error);
-        error
+        Box::new(error)
     }
 
     // ---- simple keys and indentation ----------------------------------------------------------------------
 
     fn forget_stale_keys(&mut self) -> Result<()> {
+        if !self.keys.iter().any(|key| key.possible) {
+            return Ok(());
+        }
         let here = self.pos();
         for i in 0..self.keys.len() {
             let key = self.keys[i];
@@ -532,11 +547,11 @@ fn check_characters(text: &str) -> Result<()> {
     let before = &text[..offset];
     let line = before.matches('\n').count() + 1;
     let col = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-    Err(YamlError {
+    Err(Box::new(YamlError {
         pos: Pos::new(u32::try_from(line).unwrap_or(0), u32::try_from(col).unwrap_or(0)),
         message: format!("unacceptable character #x{:04x}: control characters are not allowed", c as u32),
         hints: vec!["write the character as an escape in double quotes, e.g. \"\\x1b\"".into()],
         related: Vec::new(),
         kind: super::ErrorKind::Reader,
-    })
+    }))
 }
