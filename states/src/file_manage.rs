@@ -131,7 +131,7 @@ impl Managed<'_> {
     fn update(&self, cx: &PlanCx<'_>, have: &Meta, unlink: bool) -> Result<Plan, StateError> {
         // Salt: a dry run says it in other words than a run.
         let word = if cx.test { "The file" } else { "File" };
-        let mut plan = self.says(Plan::unchanged(format!("{word} {} is in the correct state", self.path.display())));
+        let mut plan = Plan::unchanged(format!("{word} {} is in the correct state", self.path.display()));
         let (attrs, changes) = self.want.drift(cx.host, have)?;
         let differs = self.wanted.as_ref().map_or(Ok(false), |wanted| self.differs(cx, have, wanted))?;
         if let (true, Some(wanted)) = (differs || unlink, &self.wanted) {
@@ -160,7 +160,7 @@ impl Managed<'_> {
             plan.push(self.attrs_effect(attrs), vec![]);
         }
         plan.changes.0.extend(changes.0);
-        Ok(plan)
+        Ok(if plan.steps.is_empty() { plan } else { self.says(plan) })
     }
 
     fn differs(&self, cx: &PlanCx<'_>, have: &Meta, wanted: &Wanted) -> Result<bool, StateError> {

@@ -81,6 +81,7 @@ pub fn template(
     for (key, value) in dict(context, "Context must be formed as a dict")? {
         all.0.insert(key, value);
     }
+    all.0.reserve(more.len());
     for (key, value) in more {
         all.0.entry(key).or_insert(value);
     }

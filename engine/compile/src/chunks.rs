@@ -86,6 +86,8 @@ fn declare(cx: &Cx, id: &Value, body: &Body, decl: &Decl, out: &mut Vec<Draft>) 
             saltenv: body.env.clone(),
             included_from: body.included_from.clone(),
             span: cx.raw(decl.at),
+            args: Map::with_capacity(decl.args().len()),
+            arg_spans: Vec::with_capacity(decl.args().len()),
             ..LowChunk::default()
         },
         order: None,

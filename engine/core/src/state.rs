@@ -170,7 +170,7 @@ impl StateDef {
 
 /// Returns the arguments a state function is given: the chunk's own, its name included.
 pub fn arguments(low: &LowChunk) -> Map {
-    let mut args = Map::new();
+    let mut args = Map::with_capacity(low.args.len() + 1);
     args.insert("name", low.name.clone());
     for (key, value) in &low.args {
         if let Value::Str(word) = key

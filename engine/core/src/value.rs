@@ -186,6 +186,11 @@ impl Map {
         Self::default()
     }
 
+    /// Makes an empty mapping with room for so many entries.
+    pub fn with_capacity(entries: usize) -> Self {
+        Self(IndexMap::with_capacity_and_hasher(entries, RandomState::default()))
+    }
+
     /// Returns the value of a text key.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key)

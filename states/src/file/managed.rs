@@ -217,6 +217,7 @@ impl Managed {
     ) -> Result<(Option<Wanted>, Option<u32>, bool), StateError> {
         let mut more = Map::new();
         if self.template.is_some() {
+            more = Map::with_capacity(6);
             more.insert("name", self.name.as_str());
             more.insert("source", self.source.clone());
             more.insert("user", self.user.clone());

@@ -4,6 +4,18 @@ use super::scan::{Result, Scanner, Tok};
 use crate::Pos;
 use std::borrow::Cow;
 
+/// The bytes at which a plain scalar may end.
+const MAY_END_PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let marks = b" \t\n\r\0:,[]{}\xc2\xe2";
+    let mut i = 0;
+    while i < marks.len() {
+        table[marks[i] as usize] = true;
+        i += 1;
+    }
+    table
+};
+
 fn word(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b == b'_' || b == b'-'
 }
@@ -430,6 +442,8 @@ impl<'a> Scanner<'a> {
     /// Reads on to white space or to a mark that ends a plain scalar.
     fn plain_run(&mut self, start: Pos) -> Result<()> {
         loop {
+            let rest = self.bytes.get(self.at..).unwrap_or_default();
+            self.at += rest.iter().position(|byte| MAY_END_PLAIN[usize::from(*byte)]).unwrap_or(rest.len());
             match self.byte(0) {
                 b' ' | b'\t' | b'\n' | b'\r' => return Ok(()),
                 0 if self.eof() => return Ok(()),
