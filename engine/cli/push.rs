@@ -1,7 +1,7 @@
 //! The verbs of a push. They come before the grammar of targets and functions: git and sshd start them, by name.
 
 use corpus_master::Overrides;
-use corpus_project::push::{self, Conf, Deployer, Live, Program};
+use corpus_project::push::{self, Conf, Deployer, Kept, Live, Program, Pusher};
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
@@ -38,6 +38,10 @@ pub fn answer() -> Option<u8> {
         [_, "projects.attach" | "mc_project.attach", project] => {
             Conf::load().and_then(|conf| push::attach(&conf, project, &mut std::io::stdout()))
         }
+        [_, "projects.cancel", project] => Conf::load().and_then(|conf| {
+            let who = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_default();
+            push::cancel(&conf, project, &who, &mut std::io::stdout())
+        }),
         [_, verb, ..] if verb.starts_with("projects.") && usage(verb).is_some() => {
             eprintln!("error: `corpus {verb}` takes {}", usage(verb).unwrap_or_default());
             return Some(64);
@@ -56,7 +60,7 @@ pub fn answer() -> Option<u8> {
 fn usage(verb: &str) -> Option<&'static str> {
     Some(match verb {
         "projects.serve" | "projects.install" => "no argument",
-        "projects.attach" => "the name of a project",
+        "projects.attach" | "projects.cancel" => "the name of a project",
         "projects.authorize" => "a project, a person, and the person's public key",
         "projects.revoke" => "a project and a person",
         "projects.keys" => "the name of a project's user, and a key's type and body or neither",
@@ -167,10 +171,13 @@ fn keys(user: &str, offered: &[&str]) -> Result<u8, String> {
     if push::setup::user(uid)?.0 != user {
         return Ok(0);
     }
-    let (people, group) = directory(path)?;
-    let group = group.replace("{project}", &place.name);
+    let directory = Directory::read(path)?;
+    let (people, last) = directory.kept(&conf, &place.name).people(&place.name, || directory.ask(&place.name))?;
+    if let Some(why) = last {
+        eprintln!("warning: the directory is down, its last answer serves: {why}");
+    }
     let exe = push::exe()?;
-    for person in people.members(&group).map_err(|error| error.to_string())? {
+    for person in people {
         let mut keys: Vec<&str> = person.keys.iter().map(String::as_str).collect();
         keys.retain(|key| offered.is_empty() || key.split_whitespace().take(2).eq(offered.iter().copied()));
         for line in keys.iter().filter_map(|key| push::setup::line(&place, &exe, &person.name, key)) {
@@ -180,19 +187,57 @@ fn keys(user: &str, offered: &[&str]) -> Result<u8, String> {
     Ok(0)
 }
 
-/// Reads where people are looked up, and which group of theirs may push; `{project}` stands for the project.
-fn directory(path: &Path) -> Result<(corpus_ldap::People, String), String> {
-    let meta = std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    if meta.uid() != 0 || meta.mode() & 0o077 != 0 {
-        return Err(format!("{}: it may hold a password: chown root, chmod 600", path.display()));
+/// Where people are looked up, which group of theirs may push, and how long an answer holds.
+struct Directory {
+    people: corpus_ldap::People,
+    group: String,
+    fresh: u64,
+    down: u64,
+}
+
+impl Directory {
+    fn read(path: &Path) -> Result<Self, String> {
+        let at = |what: &str| format!("{}: {what}", path.display());
+        let meta = std::fs::metadata(path).map_err(|error| at(&error.to_string()))?;
+        if meta.uid() != 0 || meta.mode() & 0o077 != 0 {
+            return Err(at("it may hold a password: chown root, chmod 600"));
+        }
+        let text =
+            |errors: &[corpus_core::Diagnostic]| -> String { errors.iter().map(|error| error.to_text(None)).collect() };
+        let mut setting = corpus_master::read_map(path).map_err(|errors| text(&errors))?;
+        // `{project}` stands for the project.
+        let group = setting.get("push_group").map_or_else(|| "{project}".to_owned(), corpus_core::python::str);
+        let seconds = |key: &str, default: u64| match setting.get(key).map(|value| (value, value.as_int())) {
+            None => Ok(default),
+            Some((_, Some(n @ 0..=86_400))) => Ok(n.unsigned_abs()),
+            Some((value, _)) => {
+                let value = corpus_core::python::str(value);
+                Err(at(&format!("`{key}` is a number of seconds, at most a day, not `{value}`")))
+            }
+        };
+        let (fresh, down) = (seconds("cache_seconds", 10)?, seconds("down_seconds", 0)?);
+        let own = ["push_group", "cache_seconds", "down_seconds"];
+        setting.0.retain(|key, _| !key.as_str().is_some_and(|key| own.contains(&key)));
+        let people = corpus_ldap::people(&setting).map_err(|error| at(&text(&[error])))?;
+        Ok(Self { people, group, fresh, down })
     }
-    let text =
-        |errors: &[corpus_core::Diagnostic]| -> String { errors.iter().map(|error| error.to_text(None)).collect() };
-    let mut setting = corpus_master::read_map(path).map_err(|errors| text(&errors))?;
-    let group = setting.get("push_group").map_or_else(|| "{project}".to_owned(), corpus_core::python::str);
-    setting.0.retain(|key, _| key.as_str() != Some("push_group"));
-    let people = corpus_ldap::people(&setting).map_err(|error| format!("{}: {}", path.display(), text(&[error])))?;
-    Ok((people, group))
+
+    fn group(&self, project: &str) -> String {
+        self.group.replace("{project}", project)
+    }
+
+    /// Names the question, so that an answer given under other settings is not taken for one to this.
+    fn kept(&self, conf: &Conf, project: &str) -> Kept {
+        let question = format!("{:?}\n{}", self.people, self.group(project));
+        let about = corpus_core::digest::hex(&corpus_core::digest::sha256(question.as_bytes()));
+        let (fresh, down) = (Duration::from_secs(self.fresh), Duration::from_secs(self.down));
+        Kept { dir: conf.state.join("keys"), about, fresh, down }
+    }
+
+    fn ask(&self, project: &str) -> Result<Vec<Pusher>, String> {
+        let people = self.people.members(&self.group(project)).map_err(|error| error.to_string())?;
+        Ok(people.into_iter().map(|person| Pusher { name: person.name, keys: person.keys }).collect())
+    }
 }
 
 fn authorize(project: &str, who: &str, key: Option<&str>) -> Result<u8, String> {

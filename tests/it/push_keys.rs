@@ -48,7 +48,7 @@ person() { printf 'dn: uid=%s,ou=people,dc=x\nobjectClass: inetOrgPerson\nobject
 } >/root/tree
 /usr/sbin/slapadd -q -f /root/slapd.conf -l /root/tree
 /usr/sbin/slapd -f /root/slapd.conf -h ldap://127.0.0.1:3890
-printf 'uri: ldap://127.0.0.1:3890\nuser_base: ou=people,dc=x\ngroup_base: ou=groups,dc=x\nbinddn: cn=root,dc=x\nbindpw: root-pw\npush_group: "{project}-push"\n' >/etc/corpus-directory.yaml
+printf 'uri: ldap://127.0.0.1:3890\nuser_base: ou=people,dc=x\ngroup_base: ou=groups,dc=x\nbinddn: cn=root,dc=x\nbindpw: root-pw\npush_group: "{project}-push"\ncache_seconds: 2\n' >/etc/corpus-directory.yaml
 chmod 600 /etc/corpus-directory.yaml
 printf '{"directory": "/etc/corpus-directory.yaml"}' >/etc/corpus-push.json
 corpus --local mc_project.init_project shop >/dev/null
@@ -124,20 +124,31 @@ fn who_may_push_is_what_the_directory_says() {
                 git -c user.name=a -c user.email=a@b commit -q --allow-empty -m again && git push";
     let said = host.inside(push);
     assert!(said.code == 0 && said.err.contains("by ann"), "{}", said.err);
-    // Out of the group: not with the next connection.
+    // A directory that is down lets nobody in by it, and says why, once its last answer is older than it may be.
+    host.inside("kill $(cat /run/slapd.pid)").expect(0);
+    let said = host.inside("sleep 2.1; corpus projects.keys shop-user");
+    assert!(said.code == 1 && said.out.is_empty() && said.err.contains("127.0.0.1:3890"), "{}{}", said.out, said.err);
+    assert!(host.ssh("ann", "").err.contains("Permission denied"));
+    // Where it is so set, the last answer serves for so long; who was not in it stays out.
+    host.inside("echo 'down_seconds: 600' >>/etc/corpus-directory.yaml").expect(0);
+    let said = host.inside("corpus projects.keys shop-user").expect(0);
+    assert!(said.out.lines().count() == 1 && said.err.contains("its last answer serves"), "{}{}", said.out, said.err);
+    assert_eq!((host.ssh("ann", "").code, host.ssh("bob", "").code), (0, 255));
+    assert_eq!(host.inside("stat -c '%U %a' /var/lib/corpus/push/keys{,/*}").out, "root 700\nroot 600\n");
+    // Out of the group: not after the seconds that an answer holds.
     host.inside(
-        "printf 'dn: cn=shop-push,ou=groups,dc=x\\nchangetype: modify\\ndelete: member\\nmember: uid=ann,ou=people,dc=x\\n' \
+        "sleep 2.1; /usr/sbin/slapd -f /root/slapd.conf -h ldap://127.0.0.1:3890; \
+         printf 'dn: cn=shop-push,ou=groups,dc=x\nchangetype: modify\ndelete: member\nmember: uid=ann,ou=people,dc=x\n' \
          >/root/out; ldapmodify -H ldap://127.0.0.1:3890 -x -D cn=root,dc=x -w root-pw -f /root/out || \
          { kill $(cat /run/slapd.pid); sleep 1; sed -i '/uid=ann,ou=people,dc=x$/{/^member/d}' /root/tree; \
            rm -f /run/ldap/*; /usr/sbin/slapadd -q -f /root/slapd.conf -l /root/tree; \
-           /usr/sbin/slapd -f /root/slapd.conf -h ldap://127.0.0.1:3890; }",
+           /usr/sbin/slapd -f /root/slapd.conf -h ldap://127.0.0.1:3890; }; sleep 2.1",
     )
     .expect(0);
     assert!(host.ssh("ann", "").err.contains("Permission denied"));
-    // A directory that is down lets nobody in by it, and says why.
-    host.inside("kill $(cat /run/slapd.pid)").expect(0);
-    let said = host.inside("sleep 0.5; corpus projects.keys shop-user");
-    assert!(said.code == 1 && said.out.is_empty() && said.err.contains("127.0.0.1:3890"), "{}{}", said.out, said.err);
+    host.inside("echo 'cache_seconds: soon' >>/etc/corpus-directory.yaml").expect(0);
+    let said = host.inside("corpus projects.keys shop-user; sed -i /soon/d /etc/corpus-directory.yaml");
+    assert!(said.err.contains("corpus-directory.yaml"), "{}", said.err);
     host.inside("chmod 644 /etc/corpus-directory.yaml").expect(0);
     assert!(host.inside("corpus projects.keys shop-user").err.contains("chmod 600"));
 }

@@ -12,7 +12,8 @@
 #   guest.sh down [NAME]       take it, or all and their network, down
 #   guest.sh clean             `down`, and the file systems too: nothing is left
 #
-# GUEST_DIR (/var/lib/corpus-guests), GUEST_NET (10.96), GUEST_BRIDGE (cguest0). Guests see each other and an apt proxy, not the world.
+# GUEST_DIR (/var/lib/corpus-guests), GUEST_NET (10.96), GUEST_BRIDGE (cguest0), GUEST_CONFIG (a line more for LXC).
+# Guests see each other and an apt proxy, not the world.
 # This machine's own configuration is not touched: one bridge and one process, gone with `down`.
 set -euo pipefail
 GUEST_DIR=${GUEST_DIR:-/var/lib/corpus-guests} GUEST_NET=${GUEST_NET:-10.96} BRIDGE=${GUEST_BRIDGE:-cguest0} PROXY_PORT=3142
@@ -142,6 +143,7 @@ lxc.net.0.ipv4.address = $GUEST_NET.1.$(cat "$dir/number")/16
 lxc.net.0.ipv4.gateway = $GUEST_NET.0.1
 lxc.apparmor.profile = unconfined
 lxc.mount.auto = proc:mixed sys:mixed cgroup:mixed
+${GUEST_CONFIG:-}
 C
     start "$name"
 }
@@ -206,5 +208,5 @@ case ${1:-} in
     reset) reset "$2" ;;
     down) if [ -n "${2:-}" ]; then down_one "$2"; else down; fi ;;
     clean) down; rm -rf "$GUEST_DIR" ;;
-    *) sed -n '2,18p' "$0" | sed 's/^# \?//'; exit 2 ;;
+    *) sed -n '2,19p' "$0" | sed 's/^# \?//'; exit 2 ;;
 esac

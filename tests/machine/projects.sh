@@ -7,8 +7,8 @@
 #
 # DIR holds clones of the projects, named like their repositories (corpus-staticwww, …): bring them yourself, they are
 # not part of this project. projects/NAME.sls, where there is one, is the project's pillar, with how to see that it works
-# in its head (`# check:`, shell inside the guest; else the site of the guest's own name must answer); the states that
-# change in each run by the project's own design (`# always:`, beside commands that run at each deployment); why it cannot
+# in its head (`# check:`, shell inside the guest; else the site of the guest's own name must answer); `# guest:`, a line
+# for LXC; the states that change in each run by the project's own design (`# always:`, beside commands that run at each deployment); why it cannot
 # work in a guest without the internet (`# lacks:`, then it is not tried). Repositories that a project clones are
 # answered from DIR, too. Prints one line each, and the failures; exit 1 if any. KEEP=1 leaves the guests.
 set -euo pipefail
@@ -62,7 +62,7 @@ bare() {
 one() {
     local repo=$1 guest=p-$1 name root good=0 run
     name=$(tr -cd 'a-z0-9' <<<"${repo#corpus-}" | cut -c1-16)
-    "$GUEST" up "$guest"
+    GUEST_CONFIG=$(head_of "$repo" guest) "$GUEST" up "$guest"
     root=$("$GUEST" root "$guest")
     "$GUEST" put "$guest" "$CORPUS" /usr/local/bin/corpus
     mkdir -p "$root/srv/mirror" "$root/etc/salt" "$root/srv/salt" "$root/srv/pillar"

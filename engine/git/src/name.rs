@@ -23,7 +23,7 @@ pub fn entry(name: &[u8]) -> Option<String> {
     if name.contains(&b'/') {
         return Some("a slash in a name".into());
     }
-    if name.iter().any(|byte| *byte < 0x20 || *byte == 0x7f) {
+    if String::from_utf8_lossy(name).chars().any(obeyed) {
         return Some("a control character in a name".into());
     }
     if name.split(|byte| *byte == b'\\').any(|part| alias(part, "git")) {
@@ -63,7 +63,15 @@ pub fn pushed_ref(name: &str) -> Option<String> {
     let Some(rest) = ["refs/heads/", "refs/tags/"].iter().find_map(|kind| name.strip_prefix(kind)) else {
         return Some("only branches (refs/heads/) and tags (refs/tags/) are taken".into());
     };
+    if name.chars().any(obeyed) {
+        return Some("a control character in a name".into());
+    }
     rest.split('/').any(|part| part.starts_with('-')).then(|| "a part that begins with a dash".into())
+}
+
+/// Tells whether a terminal obeys a character instead of showing it, or shows what follows in another order.
+fn obeyed(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -96,6 +104,8 @@ mod tests {
             b"a/b",
             b"a\nb",
             b"a\x1b[0m",
+            "a\u{9b}2J".as_bytes(),
+            "exe.\u{2066}txt".as_bytes(),
         ] {
             assert!(entry(name).is_some(), "{:?}", String::from_utf8_lossy(name));
         }
@@ -139,6 +149,8 @@ mod tests {
             "refs/heads/-x",
             "refs/heads/a/--upload-pack=id",
             "refs/heads/a\nb",
+            "refs/heads/a\u{9b}2J",
+            "refs/heads/\u{202e}niam",
         ] {
             assert!(pushed_ref(name).is_some(), "{name}");
         }

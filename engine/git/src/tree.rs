@@ -227,8 +227,15 @@ fn leads_out(repo: &Repo, root: &Tree<'_>, link: &[Vec<u8>]) -> Result<Option<St
             if at.pop().is_none() {
                 let beside =
                     ahead.front().is_some_and(|part| part == b"data") && !ahead.iter().any(|part| part == b"..");
-                return Ok((!beside)
-                    .then(|| "the link leads out of the tree; only `../data` of the project may be linked to".into()));
+                // The application writes there; what root runs comes with a push, or not at all.
+                let recipes = link[0].eq_ignore_ascii_case(b".salt");
+                return Ok(match (beside, recipes) {
+                    (true, false) => None,
+                    (true, true) => Some("recipes are not taken from `../data`, where the application writes".into()),
+                    (false, _) => {
+                        Some("the link leads out of the tree; only `../data` of the project may be linked to".into())
+                    }
+                });
             }
             continue;
         }
@@ -402,6 +409,12 @@ mod tests {
         ] {
             let found = f.findings(f.tree(&[("40000", b"sub", sub(target))]));
             assert_eq!(found.complaints.is_empty(), taken, "{target:?}: {:?}", found.complaints);
+        }
+        for tree in [
+            f.tree(&[("120000", b".salt", to("../data/salt"))]),
+            f.tree(&[("40000", b".salt", f.tree(&[("120000", b"100_x.sls", to("../../data/x.sls"))]))]),
+        ] {
+            assert!(f.findings(tree).complaints.iter().any(|line| line.contains("recipes are not taken")));
         }
         // Lexically `d/../x` is inside; through the link `d` it is not.
         let deep = f.tree(&[("40000", b"e", f.tree(&[("100644", b"a", a)]))]);

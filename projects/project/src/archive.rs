@@ -33,7 +33,7 @@ fn archive(run: &mut Run<'_>, journal: &Journal) -> R<String> {
     }
     let next = switch::spare(&run.layout, &journal.id);
     let began = std::time::Instant::now();
-    run.cx.fs.copy_tree(&run.layout.project, &next)?;
+    run.cx.fs.copy_tree(&run.layout.project, &next, run.stopping().as_deref())?;
     let seconds = began.elapsed().as_secs_f64();
     for recipe in ["archive", "post_archive"] {
         if has(run, recipe) && !run.sls(recipe, false) {

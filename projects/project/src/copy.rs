@@ -1,7 +1,7 @@
 //! Copies of trees, as cheap as the file system allows: shared blocks where it can, else copies within the kernel.
 //! Content, modes, owners, times, ACLs and extended attributes are those of the original; nothing is hard-linked.
 
-use crate::{ProjectError, R};
+use crate::{ProjectError, R, stop};
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, SeekFrom, Stat, Timespec, Timestamps, Uid, XattrFlags,
 };
@@ -27,11 +27,17 @@ pub struct Copied {
 
 /// Copies a tree to where nothing is.
 pub fn tree(from: &Path, to: &Path) -> R<Copied> {
+    tree_until(from, to, None)
+}
+
+/// Copies a tree to where nothing is, unless it is told to stop: then it is an error, and what there is of the copy
+/// is of no use.
+pub fn tree_until(from: &Path, to: &Path, stop: Option<&AtomicBool>) -> R<Copied> {
     let meta = std::fs::symlink_metadata(from).map_err(|error| ProjectError::io("read", from, error))?;
     if !meta.is_dir() {
         return Err(ProjectError::new(format!("{} is no directory", from.display())));
     }
-    let work = Work::default();
+    let work = Work { stop, ..Work::default() };
     make_dir(to).map_err(|error| ProjectError::io("make", to, error))?;
     work.push((from.to_owned(), to.to_owned()));
     let threads = std::thread::available_parallelism().map_or(2, |n| n.get()).clamp(4, 16);
@@ -75,7 +81,8 @@ pub fn file(from: &Path, to: &Path) -> R<()> {
 type Pair = (PathBuf, PathBuf);
 
 #[derive(Default)]
-struct Work {
+struct Work<'a> {
+    stop: Option<&'a AtomicBool>,
     queue: Mutex<(VecDeque<Pair>, usize)>,
     more: Condvar,
     dirs: Mutex<Vec<Pair>>,
@@ -91,7 +98,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Work {
+impl Work<'_> {
     fn push(&self, pair: Pair) {
         lock(&self.queue).0.push_back(pair);
         self.more.notify_one();
@@ -144,6 +151,7 @@ impl Work {
         names.sort_unstable();
         let mut buffer = vec![];
         for (_, name) in names {
+            stop::check(self.stop)?;
             let path = || from.join(OsStr::from_bytes(name.to_bytes()));
             let fail = |error: io::Error| ProjectError::io("copy", &path(), error);
             let stat = rustix::fs::statat(&source, &name, AtFlags::SYMLINK_NOFOLLOW).map_err(|e| fail(e.into()))?;

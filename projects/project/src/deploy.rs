@@ -5,7 +5,7 @@ use crate::lock::{Lock, Refused};
 use crate::report::DeployReport;
 use crate::run::{Run, refused};
 use crate::steps::{self, Selection};
-use crate::stop::Stop;
+use crate::stop::{Cancelled, Stop};
 use crate::{
     Cx, Progress, ProjectError, ProjectName, R, api, archive, chrono, config, init, lock, saved, switch, sync,
 };
@@ -29,6 +29,8 @@ pub struct DeployRequest {
     pub force: bool,
     /// Keys of the configuration, and free ones for `data`.
     pub kwargs: Map,
+    /// By which who asked for the deployment can end it.
+    pub cancel: Cancelled,
 }
 
 impl DeployRequest {
@@ -46,6 +48,7 @@ impl DeployRequest {
             verbose: false,
             force: false,
             kwargs: Map::new(),
+            cancel: Cancelled::default(),
         }
     }
 }
@@ -95,7 +98,7 @@ pub fn deploy(cx: &Cx, request: &DeployRequest, out: &mut dyn Progress) -> Deplo
     run.report.pillar_rev.clone_from(&request.pillar_rev);
     run.verbose = request.verbose;
     let limit = run.cfg().get("deploy_timeout").and_then(Value::as_int).and_then(|n| u64::try_from(n).ok());
-    run.stop = Some(Stop::watch(&layout, &id, limit.unwrap_or(0)));
+    run.stop = Some(Stop::watch(&layout, &id, limit.unwrap_or(0), &request.cancel));
     if let Some(said) = recovered {
         run.say(&said);
     }

@@ -5,6 +5,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 /// Who a tree is, wherever it is moved: device and inode of its directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -21,8 +22,8 @@ pub fn tree_id(path: &Path) -> Option<TreeId> {
 
 /// What the engine does to trees and to its own records.
 pub trait Fs: Send + Sync {
-    /// Copies a tree with everything that belongs to it.
-    fn copy_tree(&self, from: &Path, to: &Path) -> R<()>;
+    /// Copies a tree with everything that belongs to it; what is half copied when the flag is set is an error.
+    fn copy_tree(&self, from: &Path, to: &Path, stop: Option<&AtomicBool>) -> R<()>;
     /// Removes a tree or a file; what is not there is removed.
     fn remove(&self, path: &Path) -> R<()>;
     /// Moves a tree to where nothing is.
@@ -45,8 +46,8 @@ pub trait Fs: Send + Sync {
 pub struct Disk;
 
 impl Fs for Disk {
-    fn copy_tree(&self, from: &Path, to: &Path) -> R<()> {
-        copy::tree(from, to).map(|_| ())
+    fn copy_tree(&self, from: &Path, to: &Path, stop: Option<&AtomicBool>) -> R<()> {
+        copy::tree_until(from, to, stop).map(|_| ())
     }
 
     fn remove(&self, path: &Path) -> R<()> {

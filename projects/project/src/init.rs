@@ -172,7 +172,7 @@ fn repositories(
     alone: bool,
     made: &mut Vec<String>,
 ) -> R<()> {
-    let git = Git { identity: owner, network: false };
+    let git = Git::of(owner, None);
     let what = part.copy.file_name().unwrap_or_default().to_string_lossy();
     if !part.copy.exists() {
         let next = layout.dir.join(format!(".next-{what}"));
@@ -187,7 +187,7 @@ fn repositories(
         } else {
             match &part.origin {
                 Some(origin) => {
-                    let git = Git { identity: owner, network: true };
+                    let git = Git { network: true, ..git.clone() };
                     git.run(&next, &["clone", "--quiet", "--no-hardlinks", "--template=", "--", origin, "."])?;
                     if let Some(rev) = &part.rev {
                         git.run(&next, &["reset", "--quiet", "--hard", "--end-of-options", rev])?;

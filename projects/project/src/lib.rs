@@ -58,6 +58,7 @@ pub use lock::LockOwner;
 pub use name::{NameError, ProjectName};
 pub use progress::{Note, Progress, Silent};
 pub use report::DeployReport;
+pub use stop::Cancelled;
 pub use task::{run_sls, run_task};
 
 use corpus_core::ExecDef;

@@ -68,7 +68,7 @@ fn git_in(dir: &Path) -> Result<Git, ExecError> {
     let meta = std::fs::metadata(dir).map_err(|error| told(ProjectError::io("look at", dir, error)))?;
     let root = rustix::process::geteuid().is_root();
     let identity = (root && meta.uid() != 0).then(|| crate::repo::Identity { uid: meta.uid(), gid: meta.gid() });
-    Ok(Git { identity, network: false })
+    Ok(Git::of(identity, None))
 }
 
 fn init_repo(call: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Answer {

@@ -186,7 +186,7 @@ fn serving(call: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Answer {
     let layout = cx.layout(&name);
     let cfg = config::configuration(&cx, &name, &Map::new()).map_err(told)?;
     let identity = crate::users::owner(&cx, &cfg).map_err(told)?;
-    let git = crate::repo::Git { identity, network: false };
+    let git = crate::repo::Git::of(identity, None);
     let head = if layout.project.join(".git").exists() { git.head(&layout.project).map_err(told)? } else { None };
     Ok(head.map_or(Value::Null, Value::from))
 }

@@ -266,7 +266,7 @@ fn take(call: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Answer {
             std::os::unix::fs::chown(path, Some(uid), Some(gid)).map_err(ExecError::failed)?;
         }
     }
-    let git = Git { identity: owner, network: false };
+    let git = Git::of(owner, None);
     let wanted = cfg.get("deploy_branch").filter(|branch| branch.truthy() && kind == "project").map(python::str);
     let branch = git.branch(bare, wanted.as_deref()).map_err(told)?;
     let words =

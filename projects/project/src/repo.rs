@@ -1,10 +1,20 @@
 //! Git, as far as a deployment needs it: the git program, without a shell, as the project's own user, deaf to hooks
 //! and to anybody's configuration but the repository's.
 
-use crate::{ProjectError, R};
+use crate::{ProjectError, R, stop};
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How often a running git is looked at, and how long one that is to end may clear up.
+const PAUSE: Duration = Duration::from_millis(2);
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What git is always told. A repository may hold anything that its user, or a pusher, put there.
 const ALWAYS: &[&str] = &[
@@ -41,9 +51,16 @@ pub struct Git {
     pub identity: Option<Identity>,
     /// May talk to other machines: only where a person named the address.
     pub network: bool,
+    /// Once it is set no git starts, and one that runs is ended.
+    pub stop: Option<Arc<AtomicBool>>,
 }
 
 impl Git {
+    /// Makes it for who runs git, and until a flag is set.
+    pub fn of(identity: Option<Identity>, stop: Option<Arc<AtomicBool>>) -> Self {
+        Self { identity, network: false, stop }
+    }
+
     /// Runs git and returns its output without the line feed at its end.
     pub fn run(&self, dir: &Path, args: &[&str]) -> R<String> {
         let (ok, out, err) = self.start(dir, args)?;
@@ -80,11 +97,42 @@ impl Git {
         if let Some(who) = self.identity {
             command.uid(who.uid).gid(who.gid);
         }
-        let output = command.stdin(Stdio::null()).output().map_err(|error| {
+        let output = self.output(command.stdin(Stdio::null())).map_err(|error| {
             ProjectError::new(format!("cannot run git in {}: {error}", dir.display())).hint("install git")
         })?;
+        // What it says of its own end would only hide why it ended.
+        stop::check(self.stop.as_deref())?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
         Ok((output.status.success(), text(&output.stdout), text(&output.stderr)))
+    }
+
+    /// Runs a command to its end, or to that of the deployment.
+    fn output(&self, command: &mut Command) -> io::Result<Output> {
+        let Some(stop) = &self.stop else { return command.output() };
+        if stop.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        // A group of its own: git starts others for its work.
+        let mut child = command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let (out, err) = (drain(child.stdout.take()), drain(child.stderr.take()));
+        let status = loop {
+            if let Some(status) = child.try_wait()? {
+                break status;
+            }
+            if let Some(group) = group.filter(|_| stop.load(Ordering::Relaxed)) {
+                // Asked to end, it takes its lock files with it.
+                let _ = kill_process_group(group, Signal::TERM);
+                let until = Instant::now() + LAST_WORDS;
+                while child.try_wait()?.is_none() && Instant::now() < until {
+                    std::thread::sleep(PAUSE);
+                }
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+            std::thread::sleep(PAUSE);
+        };
+        let text = |reader: JoinHandle<Vec<u8>>| reader.join().unwrap_or_default();
+        Ok(Output { status, stdout: text(out), stderr: text(err) })
     }
 
     /// Returns the commit of HEAD, if there is one.
@@ -166,5 +214,38 @@ impl Git {
             return Ok(());
         }
         self.run(tree, &["commit", "--quiet", "--no-verify", "--message", message]).map(|_| ())
+    }
+}
+
+fn drain(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = vec![];
+        let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
+        bytes
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_git_that_runs_is_ended_with_what_it_started() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let stop = Arc::new(AtomicBool::new(false));
+        let git = Git::of(None, Some(stop.clone()));
+        assert!(git.run(dir.path(), &["--version"]).is_ok_and(|said| said.starts_with("git version")));
+        let began = Instant::now();
+        let ended = std::thread::scope(|scope| {
+            let git = scope.spawn(|| git.run(dir.path(), &["-c", "alias.x=!touch began; sleep 4321", "x"]));
+            while !dir.path().join("began").exists() {
+                assert!(began.elapsed().as_secs() < 20, "it did not begin");
+                std::thread::sleep(PAUSE);
+            }
+            stop.store(true, Ordering::Relaxed);
+            git.join().expect("no panic")
+        });
+        assert!(ended.is_err_and(|error| error.text().contains("interrupted")) && began.elapsed().as_secs() < 20);
+        assert!(git.run(dir.path(), &["--version"]).is_err(), "none starts any more");
     }
 }

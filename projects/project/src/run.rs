@@ -3,17 +3,20 @@
 
 use crate::cx::Facts;
 use crate::lock::LockOwner;
+use crate::push::text;
 use crate::report::{DeployReport, FailedAt, SlsReport, StepReport, name, outline};
 use crate::stop::Stop;
 use crate::undo::Recording;
 use crate::{Cx, Layout, Note, Progress, ProjectError, ProjectName, R, chrono, packages};
 use corpus_core::host::Watched;
 use corpus_core::merge::update;
+use corpus_core::secret::{Masked, mask};
 use corpus_core::{Call, Diagnostic, Event, Map, RunReport, Severity, Shared, Value};
 use corpus_master::{Machine, Outcome, functions};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -119,9 +122,8 @@ impl<'a> Run<'a> {
     /// Says a line, or several.
     pub fn say(&mut self, text: &str) {
         let tell = self.out.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for line in text.lines() {
-            tell.note(Note::Line(line));
-        }
+        let text = shown(text);
+        text.lines().for_each(|line| tell.note(Note::Line(line)));
         self.report.comment += text.trim_end();
         self.report.comment.push('\n');
     }
@@ -139,7 +141,7 @@ impl<'a> Run<'a> {
         let seconds = self.step.take().map_or(0.0, |since| since.elapsed().as_secs_f64());
         let (ok, text) = match result {
             Ok(text) => (true, text),
-            Err(error) => (false, error.text()),
+            Err(error) => (false, shown(&error.text())),
         };
         let indented: String = text.lines().map(|line| format!("    {line}\n")).collect();
         if !text.is_empty() {
@@ -155,6 +157,11 @@ impl<'a> Run<'a> {
             self.report.failed = Some(FailedAt { step: name, comment, ..FailedAt::default() });
         }
         ok
+    }
+
+    /// Returns the flag that is set when the deployment is to end before its time; none on the way back.
+    pub fn stopping(&self) -> Option<Arc<AtomicBool>> {
+        self.stop.as_ref().map(Stop::flag)
     }
 
     /// Tells whether the deployment is to end before its time.
@@ -195,7 +202,7 @@ impl<'a> Run<'a> {
         let result = failed.is_none();
         let chunks = report.map_or(&[][..], |report| &report.chunks);
         let names = chunks.iter().filter(|chunk| chunk.changed());
-        let mut changed: Vec<String> = names.map(|chunk| format!("{} ({})", chunk.id, name(chunk))).collect();
+        let mut changed: Vec<String> = names.map(|chunk| shown(&format!("{} ({})", chunk.id, name(chunk)))).collect();
         let changes = u32::try_from(changed.len()).unwrap_or(u32::MAX);
         changed.truncate(100);
         let states = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
@@ -213,7 +220,8 @@ impl<'a> Run<'a> {
             && self.report.failed.is_none()
             && step != "notify"
         {
-            self.report.failed = Some(FailedAt { step, sls: Some(sls.clone()), ..failed });
+            let (id, comment) = (failed.id.as_deref().map(shown), shown(&failed.comment));
+            self.report.failed = Some(FailedAt { step, sls: Some(sls.clone()), id, comment, ..failed });
         }
         self.report.changes += changes;
         if let Some(step) = self.report.steps.last_mut() {
@@ -251,6 +259,7 @@ impl<'a> Run<'a> {
         call.kwargs.insert("test", test);
         let recipe = sls.rsplit('.').next().unwrap_or(sls);
         let events = |event: Event| {
+            let event = event.masked();
             let mut tell = self.out.lock().unwrap_or_else(PoisonError::into_inner);
             match &event {
                 Event::Started { id, fun, .. } => tell.note(Note::State { sls: recipe, id, fun }),
@@ -259,7 +268,7 @@ impl<'a> Run<'a> {
                 Event::Fired { .. } => {}
             }
         };
-        functions::answer(session, &call, &events)
+        functions::answer(session, &call, &events).masked()
     }
 
     /// Ends the deployment: the last line, the report, the figures.
@@ -276,6 +285,11 @@ impl<'a> Run<'a> {
         }
         report
     }
+}
+
+/// Makes text of a recipe fit for the pusher's terminal, the log and the report, which others read than who wrote it.
+fn shown(text: &str) -> String {
+    mask(text).lines().map(|line| text::clean(line, usize::MAX)).collect::<Vec<_>>().join("\n")
 }
 
 /// Makes the report of a deployment that could not begin.

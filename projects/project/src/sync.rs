@@ -7,7 +7,7 @@ use crate::journal::Journal;
 use crate::owned::{self, Owner};
 use crate::repo::Git;
 use crate::run::Run;
-use crate::{Layout, ProjectError, ProjectName, R, archive, config, init, steps, switch, users, wiring};
+use crate::{Layout, ProjectError, ProjectName, R, archive, config, init, steps, stop, switch, users, wiring};
 use corpus_core::{Map, Value};
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ pub fn serving(run: &Run<'_>) -> Option<String> {
         .project
         .join(".git")
         .exists()
-        .then(|| Git { identity, network: false }.head(&run.layout.project).ok().flatten())?
+        .then(|| Git::of(identity, None).head(&run.layout.project).ok().flatten())?
 }
 
 /// Brings code and pillar to their commits.
@@ -29,7 +29,7 @@ pub fn step(run: &mut Run<'_>, journal: &mut Journal, request: &DeployRequest, k
     for line in &made {
         run.say(&format!("    made {line}"));
     }
-    let git = Git { identity: owner, network: false };
+    let git = Git::of(owner, run.stopping());
     let keep = run.report.env == "dev" && !request.force;
     let layout = run.layout.clone();
     let spare = layout.archive(&journal.id).join(".pillar");
@@ -44,7 +44,7 @@ pub fn step(run: &mut Run<'_>, journal: &mut Journal, request: &DeployRequest, k
         archive::directory(run, &journal.id)?;
         let fs = &*run.cx.fs;
         fs.remove(&spare)?;
-        fs.copy_tree(&layout.pillar, &spare)?;
+        fs.copy_tree(&layout.pillar, &spare, git.stop.as_deref())?;
         bring(fs, &git, &spare, &layout.pillar_git, goal, keep)?;
         init::pillar_defaults(&spare, run.name, owner, &mut vec![])?;
         said.push(format!("pillar/ is at {}", short(&goal.commit)));
@@ -57,6 +57,7 @@ pub fn step(run: &mut Run<'_>, journal: &mut Journal, request: &DeployRequest, k
     if pillar.is_none() && code.is_none() {
         said.push("everything is at its commit already".into());
     }
+    stop::check(git.stop.as_deref())?;
     prove(run, kwargs, pillar.as_ref().map(|_| &*spare), code.as_ref().map(|_| switch::spare(&layout, &journal.id)))?;
     let fs = &*run.cx.fs;
     if pillar.is_some() {
@@ -142,7 +143,7 @@ fn stage(run: &Run<'_>, git: &Git, journal: &Journal, goal: &Goal, owner: Owner,
     let (fs, layout) = (&*run.cx.fs, &run.layout);
     let next = switch::spare(layout, &journal.id);
     if !next.exists() {
-        fs.copy_tree(&layout.project, &next)?;
+        fs.copy_tree(&layout.project, &next, git.stop.as_deref())?;
     }
     // Defaults that nobody has changed must not stand in the way of the same names in the new release.
     for procedure in init::PROCEDURES {
@@ -221,7 +222,7 @@ pub fn plan(run: &mut Run<'_>, request: &DeployRequest, kwargs: &Map) -> bool {
 fn planned(run: &mut Run<'_>, request: &DeployRequest, kwargs: &Map) -> R<()> {
     let cfg = run.cfg();
     let owner = users::owner(run.cx, &cfg)?;
-    let git = Git { identity: owner, network: false };
+    let git = Git::of(owner, run.stopping());
     let layout = run.layout.clone();
     let keep = run.report.env == "dev" && !request.force;
     let scratch = layout.archives.join(format!(".plan-{}", run.report.id));

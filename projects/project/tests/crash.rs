@@ -10,6 +10,7 @@ use corpus_project::fs::{Disk, Fs};
 use corpus_project::{DeployReport, R, Silent, deploy};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 /// How a process ends in the middle.
@@ -84,10 +85,10 @@ fn empty(tree: &Path) {
 }
 
 impl Fs for Dying {
-    fn copy_tree(&self, from: &Path, to: &Path) -> R<()> {
+    fn copy_tree(&self, from: &Path, to: &Path, stop: Option<&AtomicBool>) -> R<()> {
         self.step(format!("copy {}", to.display()));
         self.wrote(to);
-        Disk.copy_tree(from, to)?;
+        Disk.copy_tree(from, to, stop)?;
         // In the middle of it, too: half of the files.
         if self.state.lock().unwrap().done + 1 == self.at {
             let names: Vec<_> = std::fs::read_dir(to).unwrap().flatten().map(|entry| entry.path()).collect();

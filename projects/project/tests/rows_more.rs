@@ -227,3 +227,27 @@ fn mail_and_webhook_tell_how_it_ended_and_change_nothing_about_it() {
     let report = place.deploy_as(&request);
     assert!(!report.ok() && report.rolled_back && report.failed.unwrap().step == "install");
 }
+
+#[test]
+fn recipes_command_no_terminal_and_tell_no_secret() {
+    let place = Place::new("prod");
+    corpus_core::secret::keep(["hunter2-of-rows-more"]);
+    let says =
+        "says:\n  cmd.run:\n    - name: printf 'a\\033]0;title\\007b\\033[31mred hunter2-of-rows-more\\n'; exit 3\n";
+    place.push(&[(".salt/100_says.sls", says)]);
+    let mut heard = common::Heard::default();
+    let report = corpus_project::deploy(&place.cx(), &place.request(), &mut heard);
+    assert!(!report.ok());
+    let folder = place.layout().deployments();
+    let mut kept: Vec<(String, String)> = std::fs::read_dir(folder)
+        .unwrap()
+        .flatten()
+        .map(|entry| (entry.path().display().to_string(), std::fs::read_to_string(entry.path()).unwrap()))
+        .collect();
+    kept.push(("the pusher".into(), heard.0.join("\n")));
+    assert!(kept.len() >= 3, "{}", kept.len());
+    for (who, text) in kept {
+        assert!(!text.contains("hunter2") && (text.contains("red ***") || !text.contains("red ")), "{who}: {text}");
+        assert!(!text.contains("\x1b]") && !text.contains("\\u001b]") && !text.contains('\x07'), "{who}: {text:?}");
+    }
+}

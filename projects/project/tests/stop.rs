@@ -6,7 +6,7 @@ mod common;
 
 use common::{Heard, Place, writes};
 use corpus_core::{Call, Value};
-use corpus_project::deploy;
+use corpus_project::{Cancelled, Note, Progress, deploy};
 use std::time::{Duration, Instant};
 
 /// A recipe that would take for ever, and another that must not run.
@@ -52,6 +52,59 @@ fn a_limit_ends_a_deployment_and_the_previous_release_is_back() {
     assert!(failed.sls.is_some_and(|sls| sls.ends_with(".200_long")));
     assert!(report.steps.iter().any(|step| step.name == "notify" && step.result));
     nothing_is_left(&place);
+}
+
+/// Hears a step begin, and has the deployment cancelled then.
+struct At(&'static str, Cancelled);
+
+impl Progress for At {
+    fn note(&mut self, note: Note<'_>) {
+        if matches!(note, Note::Step(step) if step == self.0) {
+            self.1.by("ann");
+            // It is heard by the time that the step has something to do.
+            std::thread::sleep(Duration::from_millis(250));
+        }
+    }
+}
+
+#[test]
+fn the_copy_of_the_archive_and_git_are_interrupted_and_leave_nothing() {
+    let place = Place::new("prod");
+    place.push(&[(".salt/100_x.sls", &writes("file", "one"))]);
+    place.good();
+    place.push(&[(".salt/100_x.sls", &writes("file", "two"))]);
+    let names = || {
+        let mut all: Vec<_> = walk(&place.layout().dir);
+        all.retain(|path| !path.to_string_lossy().contains("/.corpus/deployments/"));
+        all.sort();
+        all
+    };
+    let (before, archives) = (names(), std::fs::read_dir(place.layout().archives).unwrap().count());
+    for step in ["archive", "release_sync"] {
+        let request = place.request();
+        let report = deploy(&place.cx(), &request, &mut At(step, request.cancel.clone()));
+        assert!(!report.result && !report.rolled_back, "{}", report.comment);
+        let failed = report.failed.unwrap();
+        assert_eq!((failed.step.as_str(), failed.comment.as_str()), (step, "cancelled by ann"));
+        assert!(report.summary.contains("nothing was moved"), "{}", report.summary);
+        assert_eq!(names(), before, "{step}");
+    }
+    assert_eq!(
+        (place.read("project/file").as_str(), archives),
+        ("one\n", std::fs::read_dir(place.layout().archives).unwrap().count())
+    );
+    // Neither has left anything that stands in the way.
+    place.good();
+    assert_eq!(place.read("project/file"), "two\n");
+}
+
+fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap().flatten().map(|entry| entry.path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() && !path.is_symlink() { [vec![path.clone()], walk(&path)].concat() } else { vec![path] }
+        })
+        .collect()
 }
 
 #[test]

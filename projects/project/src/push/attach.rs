@@ -44,7 +44,18 @@ pub fn follow(conf: &Conf, what: What, out: &mut dyn Write) -> Result<Ended, Str
 
 /// `corpus projects.attach NAME`: shows the deployment that is under way, or the last one. Salt's codes.
 pub fn attach(conf: &Conf, project: &str, out: &mut dyn Write) -> Result<u8, String> {
-    match follow(conf, What::Attach { project: project.to_owned() }, out)? {
+    shown(follow(conf, What::Attach { project: project.to_owned() }, out)?, out)
+}
+
+/// `corpus projects.cancel NAME`: ends the deployment that is under way, and shows how it ended. 0 if it was ended, 3 if
+/// it had succeeded before it heard.
+pub fn cancel(conf: &Conf, project: &str, who: &str, out: &mut dyn Write) -> Result<u8, String> {
+    let what = What::Cancel { project: project.to_owned(), who: who.to_owned() };
+    Ok(if shown(follow(conf, what, out)?, out)? == 0 { 3 } else { 0 })
+}
+
+fn shown(ended: Ended, out: &mut dyn Write) -> Result<u8, String> {
+    match ended {
         Ended::Refused(why) => Err(why),
         Ended::Verdict { ok, summary, .. } => {
             let _ = writeln!(out, "[push] {summary}");

@@ -23,7 +23,14 @@ pub struct Ask {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum What {
     Deploy(Order),
-    Attach { project: String },
+    Attach {
+        project: String,
+    },
+    /// End the deployment that is under way.
+    Cancel {
+        project: String,
+        who: String,
+    },
 }
 
 /// Deploy this revision of this project.

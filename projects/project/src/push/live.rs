@@ -3,7 +3,7 @@
 use super::{Deployer, Kind, Options, Order, Out, Verdict};
 use crate::lock::Lock;
 use crate::repo::{Git, Identity};
-use crate::{Cx, DeployRequest, Note, Progress, ProjectName, configuration, deploy, switch};
+use crate::{Cx, DeployRequest, Note, Progress, ProjectName, configuration, deploy, stop, switch};
 use corpus_core::{Map, Value};
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
@@ -32,7 +32,7 @@ impl<F: Fn() -> Result<Cx, String> + Send + Sync + 'static> Deployer for Live<F>
         }
         let meta = std::fs::metadata(&layout.project).ok()?;
         let identity = Some(Identity { uid: meta.uid(), gid: meta.gid() }).filter(|_| cx.is_root());
-        Git { identity, network: false }.head(&layout.project).ok().flatten()
+        Git::of(identity, None).head(&layout.project).ok().flatten()
     }
 }
 
@@ -58,6 +58,7 @@ impl<F: Fn() -> Result<Cx, String>> Live<F> {
                 }
             }
         }
+        request.cancel = out.cancelled();
         let mut waited = Duration::ZERO;
         let report = loop {
             let report = deploy(&cx, &request, &mut Teller { out, verbose });
@@ -65,6 +66,9 @@ impl<F: Fn() -> Result<Cx, String>> Live<F> {
             if waited.is_zero() {
                 out.line(&format!("waiting for {owner}"));
                 out.at("the queue");
+            }
+            if let Some(who) = request.cancel.who() {
+                return Err(format!("cancelled by {who} while it waited; nothing was touched"));
             }
             std::thread::sleep(PAUSE);
             waited += PAUSE;
@@ -74,12 +78,21 @@ impl<F: Fn() -> Result<Cx, String>> Live<F> {
                 let line = failed.line.map(|line| format!(":{line}")).unwrap_or_default();
                 let place = failed.file.as_ref().map(|file| format!(" at {file}{line}")).unwrap_or_default();
                 let serving = report.serving.as_deref().and_then(|id| id.get(..8)).unwrap_or("nothing");
-                format!("failed in {}{place}; project/ is at {serving}", failed.step)
+                match ended_by(&failed.comment) {
+                    Some(why) => format!("{why}, in {}{place}; project/ is at {serving}", failed.step),
+                    None => format!("failed in {}{place}; project/ is at {serving}", failed.step),
+                }
             }
             None => report.summary.clone(),
         };
         Ok(Verdict { ok: report.ok(), summary, serving: report.serving.clone() })
     }
+}
+
+/// Returns why a deployment was ended from outside, if it was.
+fn ended_by(comment: &str) -> Option<&str> {
+    let outside = comment.starts_with(stop::CANCELLED) || comment.starts_with(stop::LATE);
+    comment.lines().next().filter(|_| outside)
 }
 
 /// Hands on what the deployment says.

@@ -17,6 +17,7 @@ mod attach;
 mod conf;
 mod frame;
 mod hook;
+mod keys;
 mod live;
 mod options;
 mod pkt;
@@ -26,18 +27,21 @@ mod serve;
 mod settings;
 pub mod setup;
 mod shell;
-mod text;
+pub(crate) mod text;
 pub mod worker;
 
-pub use attach::attach;
+pub use attach::{attach, cancel};
 pub use conf::{Conf, Kind, Place, name};
 pub use frame::{Ask, FRAME, Order, Tell, VERSION, What, read, write};
 pub use hook::{is_hook, pre_receive, proc_receive};
+pub use keys::{Kept, Pusher};
 pub use live::Live;
 pub use options::Options;
 pub use program::Program;
 pub use serve::serve;
 pub use shell::{Request, parse, run as git_shell};
+
+use crate::Cancelled;
 
 /// What deploys. One call at a time for each project.
 pub trait Deployer: Send + Sync + 'static {
@@ -59,6 +63,10 @@ pub trait Out: Send {
     fn line(&mut self, text: &str);
     /// What is being worked on, told when it takes long.
     fn at(&mut self, what: &str);
+    /// By which the deployment is cancelled.
+    fn cancelled(&self) -> Cancelled {
+        Cancelled::default()
+    }
 }
 
 /// How a deployment ended.

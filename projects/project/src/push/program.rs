@@ -10,6 +10,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+/// How often it is looked whether somebody cancels.
+const PAUSE: Duration = Duration::from_millis(200);
+
 /// A program with its first arguments.
 pub struct Program {
     pub words: Vec<String>,
@@ -49,14 +52,19 @@ impl Program {
                 }
             }
         });
-        let until = Instant::now() + self.patience;
+        let (until, cancelled) = (Instant::now() + self.patience, out.cancelled());
         loop {
-            match lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            if let Some(who) = cancelled.who() {
+                stop(&mut child);
+                return Ok(Verdict::failed(format!("cancelled by {who}")));
+            }
+            match lines.recv_timeout(until.saturating_duration_since(Instant::now()).min(PAUSE)) {
                 Ok(line) => match line.strip_prefix("::step ") {
                     Some(step) => out.step(step),
                     None => out.line(&line),
                 },
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                Err(mpsc::RecvTimeoutError::Timeout) if Instant::now() < until => {}
                 Err(mpsc::RecvTimeoutError::Timeout) => {
                     stop(&mut child);
                     let seconds = self.patience.as_secs();

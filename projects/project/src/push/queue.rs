@@ -5,6 +5,7 @@
 
 use super::frame::{Order, Tell};
 use super::{Out, text};
+use crate::Cancelled;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ const WAITING: usize = 8;
 /// One deployment, from the order to its end.
 pub struct Run {
     pub order: Order,
+    pub cancelled: Cancelled,
     log: Mutex<Log>,
     news: Condvar,
 }
@@ -57,7 +59,7 @@ impl Run {
             touched: Instant::now(),
             end: None,
         };
-        Self { order, log: Mutex::new(log), news: Condvar::new() }
+        Self { order, cancelled: Cancelled::default(), log: Mutex::new(log), news: Condvar::new() }
     }
 
     /// Says who deploys what, in few words.
@@ -100,7 +102,8 @@ impl Run {
         self.news.notify_all();
     }
 
-    fn ended(&self) -> bool {
+    /// Tells whether it has ended.
+    pub fn ended(&self) -> bool {
         lock(&self.log).end.is_some()
     }
 
@@ -157,6 +160,10 @@ impl Out for Voice<'_> {
     fn at(&mut self, what: &str) {
         lock(&self.0.log).at = text::short(what, 100);
     }
+
+    fn cancelled(&self) -> Cancelled {
+        self.0.cancelled.clone()
+    }
 }
 
 /// The first letters of an object's id.
@@ -197,10 +204,14 @@ impl Board {
     pub fn submit(&self, order: Order) -> Result<Placed, String> {
         let mut lanes = lock(&self.lanes);
         let lane = lanes.entry(order.project.clone()).or_default();
-        // One that has just ended is not joined: whoever pushes again wants another try.
+        // One that has just ended, or is about to, is not joined: whoever pushes again wants another try.
         let same = |run: &&Arc<Run>| {
             let (theirs, ours) = (&run.order, &order);
-            same_branch(theirs, ours) && theirs.new == ours.new && theirs.options == ours.options && !run.ended()
+            same_branch(theirs, ours)
+                && theirs.new == ours.new
+                && theirs.options == ours.options
+                && !run.ended()
+                && run.cancelled.who().is_none()
         };
         if let Some(run) = lane.running.iter().chain(&lane.waiting).find(same) {
             let running = lane.running.as_ref();
@@ -231,6 +242,11 @@ impl Board {
         lane.running = lane.waiting.pop_front();
         lane.manned = lane.running.is_some();
         lane.running.clone()
+    }
+
+    /// Returns the deployment that is under way.
+    pub fn running(&self, project: &str) -> Option<Arc<Run>> {
+        lock(&self.lanes).get(project)?.running.clone().filter(|run| !run.ended())
     }
 
     /// Returns the deployment that is under way, else the last one since this program started.

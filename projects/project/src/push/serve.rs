@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a client may take to say what it wants, and to take what it is told.
-const ASKING: Duration = Duration::from_secs(10);
+const ASKING: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 const TAKING: Duration = Duration::from_secs(60);
 /// How many clients there may be, of one user and at all.
 const OF_ONE: usize = 32;
@@ -102,7 +102,7 @@ impl Server {
             Ok(peer) => peer.uid.as_raw(),
             Err(error) => return tracing::warn!("a client without a user: {error}"),
         };
-        let _ = stream.set_read_timeout(Some(ASKING)).and_then(|()| stream.set_write_timeout(Some(TAKING)));
+        let _ = stream.set_write_timeout(Some(TAKING));
         let answer = if self.enter(peer) {
             let answer = self.hear(&mut stream, peer);
             self.leave(peer);
@@ -111,7 +111,7 @@ impl Server {
             Err("too many clients are connected".into())
         };
         if let Err(why) = answer {
-            tracing::info!("user {peer}: {why}");
+            tracing::info!("user {peer}: {}", text::line(&why).replace('\n', " "));
             let _ = frame::write(&mut stream, &Tell::Refused { why: text::short(&why, 2000) });
         }
     }
@@ -135,7 +135,8 @@ impl Server {
 
     /// Hears one ask and answers it to the end. An error refuses it.
     fn hear(self: &Arc<Self>, stream: &mut UnixStream, peer: u32) -> Result<(), String> {
-        let ask: Option<Ask> = frame::read(stream).map_err(|error| error.to_string())?;
+        let ask: Option<Ask> =
+            frame::read(&mut Patient { stream, until: Instant::now() + ASKING }).map_err(|error| error.to_string())?;
         let Some(ask) = ask else { return Err("nothing was asked".into()) };
         if ask.version != VERSION {
             return Err(format!("version {} is asked for, {VERSION} is spoken: one of the two is old", ask.version));
@@ -147,6 +148,16 @@ impl Server {
                 let run = run.ok_or_else(|| {
                     format!("no deployment of `{project}` is under way or was since the service started")
                 })?;
+                self.tell(stream, &run);
+            }
+            What::Cancel { project, who } => {
+                self.may(peer, &project)?;
+                let who = some_one(&who, peer);
+                let run = self.board.running(&project);
+                let run = run.ok_or_else(|| format!("no pushed deployment of `{project}` is under way"))?;
+                tracing::info!("user {peer} ({who}) cancels {} of {project}", short_id(&run.order.new));
+                run.say(&format!("cancelled by {who}"));
+                run.cancelled.by(&who);
                 self.tell(stream, &run);
             }
             What::Deploy(order) => {
@@ -240,6 +251,9 @@ impl Server {
         let mut changed = vec![];
         setup::sync_hooks(&self.conf, &exe()?, &mut changed)?;
         changed.iter().for_each(|line| run.say(&format!("put right: {line}")));
+        if let Some(who) = run.cancelled.who() {
+            return Err(format!("cancelled by {who} before it began; nothing was touched"));
+        }
         let note = self.note(order, &sight)?;
         let started = Instant::now();
         let mut verdict = self.deployer.deploy(order, &mut Voice(run));
@@ -307,10 +321,34 @@ impl Server {
     }
 }
 
+/// A client that must have said all by some time, however it spreads its bytes.
+struct Patient<'a> {
+    stream: &'a UnixStream,
+    until: Instant,
+}
+
+impl io::Read for Patient<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the ask took too long"));
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        let mut stream = self.stream;
+        stream.read(buffer)
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Left {
     order: Order,
     sight: Sight,
+}
+
+/// Names whoever asks for something, in words that a log can hold.
+fn some_one(who: &str, peer: u32) -> String {
+    let who = text::short(who, 80);
+    if who.trim().is_empty() { format!("user {peer}") } else { who }
 }
 
 /// Looks at the form of an order, before anything is done with it.
@@ -328,8 +366,8 @@ fn check(order: &Order) -> Result<(), String> {
     if !id(&order.old) || !id(&order.new) || none {
         return Err("a revision is 40 lower-case hexadecimal digits".into());
     }
-    if order.who.len() > 400 {
-        return Err("the pusher's name is too long".into());
+    if order.who.len() > 400 || order.who.chars().any(char::is_control) {
+        return Err("the pusher's name is too long, or no line of text".into());
     }
     Ok(())
 }

@@ -234,6 +234,20 @@ fn a_reader_who_does_not_read_holds_nobody_up() {
 }
 
 #[test]
+fn who_asks_in_drops_is_left_in_time() {
+    let f = Fixture::start(false, None, |_, _| {});
+    let (mut stream, began) = (f.connect(), Instant::now());
+    let mut bytes = vec![];
+    frame::write(&mut bytes, &Ask { version: VERSION, what: What::Attach { project: "foo".into() } }).expect("bytes");
+    // Each is in time for the one before.
+    while bytes.len() > 1 && stream.write_all(&[bytes.remove(0)]).is_ok() {
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(began.elapsed() < ASKING * 5, "it waits for ever");
+    }
+    assert!(bytes.len() > 1, "all of it was heard");
+}
+
+#[test]
 fn nonsense_on_the_socket_is_refused_and_the_service_goes_on() {
     let f = Fixture::start(false, None, |_, _| {});
     let framed = |body: &[u8]| [&(body.len() as u32).to_le_bytes()[..], body].concat();
@@ -275,6 +289,8 @@ fn nonsense_on_the_socket_is_refused_and_the_service_goes_on() {
         ("no name for", &|o| o.options.only = vec!["$(id)".into()]),
         ("no name for", &|o| o.options.only_steps = vec!["../x".into()]),
         ("too long", &|o| o.who = "x".repeat(500)),
+        ("no line of text", &|o| o.who = "a\nJan 1 00:00:00 host sshd: accepted".into()),
+        ("no line of text", &|o| o.who = "a\u{9b}2J".into()),
     ] {
         let why = changed(change);
         assert!(why.contains(words), "{words}: {why}");

@@ -12,18 +12,24 @@ pub enum Request {
     Git(&'static str, Kind),
     /// Show the deployment that is under way, or the last one.
     Attach,
+    /// End it.
+    Cancel,
     /// Nothing: somebody looks in.
     Greeting,
 }
 
 const SERVICES: &[&str] = &["receive-pack", "upload-pack", "upload-archive"];
 const LONGEST: usize = 400;
+/// How many seconds of a processor one program of a push may take.
+const PROCESSOR: u64 = 1800;
 
 /// Reads the command that the client sent. What is not exactly one of the known forms is refused.
 pub fn parse(command: &str, place: &Place) -> Result<Request, String> {
     let refused = || {
         let shown = super::text::short(command, 60);
-        format!("`{shown}` is not something that can be done here: git push, fetch and clone, and `attach`, can")
+        format!(
+            "`{shown}` is not something that can be done here: git push, fetch and clone, `attach` and `cancel` can"
+        )
     };
     if command.is_empty() {
         return Ok(Request::Greeting);
@@ -31,8 +37,10 @@ pub fn parse(command: &str, place: &Place) -> Result<Request, String> {
     if command.len() > LONGEST || command.chars().any(|c| c.is_control()) {
         return Err(refused());
     }
-    if command == "attach" {
-        return Ok(Request::Attach);
+    match command {
+        "attach" => return Ok(Request::Attach),
+        "cancel" => return Ok(Request::Cancel),
+        _ => {}
     }
     let rest = command.strip_prefix("git-").or_else(|| command.strip_prefix("git ")).ok_or_else(refused)?;
     let (service, rest) = rest.split_once(' ').ok_or_else(refused)?;
@@ -75,6 +83,7 @@ pub fn run(conf: &Conf, project: Option<&str>, who: &str, command: &str) -> Resu
             Ok(0)
         }
         Request::Attach => attach(conf, &project, &mut std::io::stdout()),
+        Request::Cancel => attach::cancel(conf, &project, who, &mut std::io::stdout()),
         Request::Git(service, kind) => Err(exec(conf, service, &place, kind, who)),
     }
 }
@@ -88,6 +97,8 @@ fn exec(conf: &Conf, service: &str, place: &Place, kind: Kind, who: &str) -> Str
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let mut git = corpus_git::program::git(&bare, &settings);
     git.env("CORPUS_PUSH_WHO", super::text::short(who, 80));
+    // What is only set aside counts against the limit, too.
+    git.env("MALLOC_ARENA_MAX", "2");
     if let Some(protocol) = protocol {
         git.env("GIT_PROTOCOL", protocol);
     }
@@ -100,11 +111,16 @@ fn exec(conf: &Conf, service: &str, place: &Place, kind: Kind, who: &str) -> Str
     format!("cannot start git: {}", git.arg(&bare).exec())
 }
 
-/// The last line of defence against a push that fills the disk or the memory.
+/// The last line of defence against a push that fills the disk or the memory: a few bytes of deltas can unfold to an
+/// object of any size, long before somebody can look at it.
 fn confine(conf: &Conf) {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let most = conf.max_push.saturating_mul(2).saturating_add(64 << 20);
-    for (what, most) in [(Resource::Fsize, most), (Resource::Core, 0)] {
+    // The pack is mapped, and of the largest file that is taken there may be a base and what is made of it.
+    let memory = most.saturating_add(conf.max_file.saturating_mul(2)).saturating_add(1 << 30);
+    for (what, most) in
+        [(Resource::Fsize, most), (Resource::Core, 0), (Resource::As, memory), (Resource::Cpu, PROCESSOR)]
+    {
         // Where the limit is lower already, it stays.
         let _ = setrlimit(what, Rlimit { current: Some(most), maximum: Some(most) });
     }
@@ -116,7 +132,8 @@ fn greet(place: &Place) {
         "Hello. This is the project `{0}`, and you are known here; there is no shell.\n\
          Deploy by pushing:        git push <this host>:{1}\n\
          Change the pillar:        git push <this host>:{2}\n\
-         Watch the deployment:     ssh <this host> attach",
+         Watch the deployment:     ssh <this host> attach\n\
+         End it:                   ssh <this host> cancel",
         place.name,
         place.bare(Kind::Project).display(),
         place.bare(Kind::Pillar).display(),
@@ -140,7 +157,7 @@ mod tests {
         ] {
             assert_eq!(read(command), Ok(Request::Git(service, kind)), "{command}");
         }
-        assert_eq!(read("attach"), Ok(Request::Attach));
+        assert_eq!((read("attach"), read("cancel")), (Ok(Request::Attach), Ok(Request::Cancel)));
         assert_eq!(read(""), Ok(Request::Greeting));
     }
 
@@ -186,6 +203,8 @@ mod tests {
             "rsync --server . /",
             "/usr/lib/openssh/sftp-server",
             "internal-sftp",
+            "cancel bar",
+            "cancel ",
             "attach bar",
             "attach; id",
             "git-receive-pack 'project.git\u{0}'",

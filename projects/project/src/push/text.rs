@@ -5,10 +5,15 @@ const LINE: usize = 2000;
 
 /// Takes out of a line what a terminal would obey, colours apart, and what is too long.
 pub fn line(text: &str) -> String {
-    let mut out = String::with_capacity(text.len().min(LINE));
-    let mut rest = text;
+    clean(text, LINE)
+}
+
+/// The same, for a length of one's own.
+pub fn clean(text: &str, most: usize) -> String {
+    let mut out = String::with_capacity(text.len().min(most));
+    let mut rest = text.trim_end_matches('\r');
     while let Some(c) = rest.chars().next() {
-        if out.len() > LINE {
+        if out.len() > most {
             out.push('…');
             break;
         }

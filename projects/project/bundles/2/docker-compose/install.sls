@@ -17,15 +17,17 @@ include:
 {%- endfor %}
 
 # `up` recreates what differs and leaves the rest; nothing is done where everything runs as declared.
+{% set compose = data.compose ~ ' --project-name ' ~ data.compose_project ~ ' --file ' ~ data.compose_file
+                 ~ ' --env-file ' ~ data.env_file %}
 {{ cfg.name }}-up:
   cmd.run:
     - name: >-
-        {{ data.compose }} --project-name {{ data.compose_project }} --file {{ data.compose_file }}
-        --env-file {{ data.env_file }} up --detach --remove-orphans {{ '--build' if data.build }}
-        && {{ data.digest }} > {{ cfg.data_root }}/.compose
+        {{ compose }} up --detach --remove-orphans {{ '--build' if data.build }}
+        && ({{ data.digest }}) > {{ cfg.data_root }}/.compose
     - unless: >-
         test "$({{ data.digest }})" = "$(cat {{ cfg.data_root }}/.compose 2>/dev/null)" &&
-        test -n "$({{ data.compose }} --project-name {{ data.compose_project }} --file {{ data.compose_file }} ps -q)"
+        test "$({{ compose }} config --services | sort)" =
+        "$({{ compose }} ps --services --filter status=running | sort)"
     - cwd: {{ cfg.project_root }}
     - require:
       - service: docker-service

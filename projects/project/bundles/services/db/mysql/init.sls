@@ -1,9 +1,9 @@
-# MySQL or MariaDB, as the distribution has it.
-{% for hook in ['pre-install', 'post-install', 'pre-conf', 'post-conf', 'pre-restart', 'post-restart', 'pre-hardrestart',
-                'post-hardrestart'] %}
-makina-mysql-{{ hook }}-hook:
-  mc_proxy.hook: []
-{% endfor %}
+{#- MySQL or MariaDB, as the distribution has it; the macros that make databases and users. -#}
+{%- import "makina-states/services/db/mysql/macros.sls" as macros with context %}
+{%- set mysql_db = macros.mysql_db %}
+{%- set mysql_user = macros.mysql_user %}
+include:
+  - makina-states.services.db.mysql.hooks
 
 makina-mysql-package:
   pkg.installed:
@@ -24,8 +24,10 @@ makina-mysql-order:
 
 makina-mysql-service:
   service.running:
-    - name: mysql
+    - name: mariadb
     - enable: true
+    - require:
+      - mc_proxy: makina-mysql-post-install-hook
     - watch:
       - mc_proxy: makina-mysql-post-conf-hook
     - watch_in:

@@ -1,0 +1,1 @@
+# check: mysql -N -u db1 -psecret db1 -e "create table if not exists t (n int); select 'row of db1'" | grep 'row of db1'

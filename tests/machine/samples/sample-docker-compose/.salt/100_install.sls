@@ -1,0 +1,2 @@
+include:
+  - makina-states.projects.2.docker-compose.install
