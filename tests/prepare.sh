@@ -28,6 +28,7 @@ command -v nsupdate >/dev/null || need+=(bind9-dnsutils)
 [ -x /usr/sbin/haproxy ] || need+=(haproxy)
 command -v curl >/dev/null || need+=(curl)
 command -v sqlite3 >/dev/null || need+=(sqlite3)
+command -v redis-server >/dev/null || need+=(redis-server)
 [ ${#need[@]} = 0 ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "prepare: installing ${need[*]}"

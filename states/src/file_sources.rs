@@ -103,11 +103,13 @@ fn unmanaged(why: impl std::fmt::Display) -> StateError {
     failed(format!("Unable to manage file: {why}"))
 }
 
-fn is_web(url: &str) -> bool {
+/// Tells whether an address is one of a web server.
+pub fn is_web(url: &str) -> bool {
     ["http://", "https://", "ftp://"].iter().any(|scheme| url.starts_with(scheme))
 }
 
-fn local_path(url: &str) -> Option<&Path> {
+/// Returns the path of an address that is one of this machine.
+pub fn local_path(url: &str) -> Option<&Path> {
     url.strip_prefix("file://").or(Some(url)).filter(|path| path.starts_with('/')).map(Path::new)
 }
 
@@ -228,7 +230,7 @@ impl Spec<'_> {
     }
 
     /// Reads the digest that a source must have, from a file of digests if one is named.
-    fn sum(&self, cx: &PlanCx<'_>, source_hash: &Value, url: &str) -> Result<hash::Sum, StateError> {
+    pub fn sum(&self, cx: &PlanCx<'_>, source_hash: &Value, url: &str) -> Result<hash::Sum, StateError> {
         let text = python::str(source_hash);
         if !hash::is_file(&text) {
             return hash::parse(&text).map_err(unmanaged);

@@ -14,6 +14,7 @@ mod firewalld;
 mod fleet;
 
 mod http;
+mod library;
 mod lint;
 mod lxc;
 mod mistakes;

@@ -16,6 +16,7 @@ pub mod nftables;
 pub mod pkg;
 pub mod postgres;
 pub mod real;
+pub mod redis;
 pub mod retcode;
 pub mod service;
 pub mod shadow;

@@ -1,6 +1,6 @@
 //! `git.latest`
 
-use super::shared::{self, As};
+use super::shared::{self, As, sentences};
 use corpus_core::decode::OneOrMany;
 use corpus_core::{Effect, Map, Plan, PlanCx, Prediction, State, StateError, Value};
 use corpus_exec::ask;
@@ -182,14 +182,6 @@ struct Update<'a> {
     /// The remote revision, as comments name it.
     loc: &'a str,
     dirty: bool,
-}
-
-/// Joins comments as Salt does: one stands alone, more are sentences.
-fn sentences(comments: &[String]) -> String {
-    match comments {
-        [one] => one.clone(),
-        more => more.iter().map(|comment| format!("{}.", comment.trim_end_matches('.'))).collect::<Vec<_>>().join(" "),
-    }
 }
 
 fn change(old: Value, new: Value) -> Value {

@@ -77,3 +77,11 @@ pub fn redact(url: &str) -> String {
         _ => url.to_owned(),
     }
 }
+
+/// Joins comments as Salt does: one stands alone, more are sentences.
+pub fn sentences(comments: &[String]) -> String {
+    match comments {
+        [one] => one.clone(),
+        more => more.iter().map(|comment| format!("{}.", comment.trim_end_matches('.'))).collect::<Vec<_>>().join(" "),
+    }
+}

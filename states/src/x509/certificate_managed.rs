@@ -1,10 +1,10 @@
 //! `x509.certificate_managed`
 
-use super::shared::Place;
+use super::shared::{Place, digest};
 use corpus_core::decode::Mode;
 use corpus_core::{Command, Map, Plan, PlanCx, State, StateError, Value, python};
 use corpus_exec::ask;
-use corpus_exec::x509::{self, Parts, Wanted};
+use corpus_exec::x509::{self, Wanted};
 use serde::Deserialize;
 
 /// Keeps a certificate in a file, signed by a key of this machine; it is signed anew before it ends, and where it is
@@ -85,7 +85,8 @@ fn year() -> i64 {
     365
 }
 
-fn sha256() -> String {
+/// The usual digest.
+pub fn sha256() -> String {
     "sha256".into()
 }
 
@@ -94,18 +95,9 @@ impl CertificateManaged {
     fn given(&self, cx: &PlanCx<'_>) -> Result<Map, StateError> {
         let mut given = corpus_core::state::arguments(cx.low);
         let Some(name) = &self.signing_policy else { return Ok(given) };
-        let find = |data: &Value| data.get("x509_signing_policies").and_then(|all| all.get(name)).cloned();
-        let policy = find(&cx.data.opts).or_else(|| find(&cx.data.pillar));
-        let policy = policy.ok_or_else(|| StateError::failed(format!("Signing policy {name} does not exist.")))?;
-        match &policy {
-            Value::List(items) => {
-                for (key, value) in items.iter().filter_map(Value::as_map).flat_map(Map::iter) {
-                    given.0.insert(key.clone(), value.clone());
-                }
-            }
-            Value::Map(map) => given.0.extend(map.iter().map(|(k, v)| (k.clone(), v.clone()))),
-            _ => {}
-        }
+        let policy = x509::policy(cx.data, name)
+            .ok_or_else(|| StateError::failed(format!("Signing policy {name} does not exist.")))?;
+        given.0.extend(policy);
         Ok(given)
     }
 
@@ -118,10 +110,7 @@ impl CertificateManaged {
         }
         let given = self.given(cx)?;
         let text = |key: &str| given.get(key).filter(|value| value.truthy()).map(python::str);
-        let digest = text("digest").or_else(|| text("algorithm")).unwrap_or_else(sha256);
-        if !digest.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
-            return Err(StateError::failed(format!("argument `digest`: there is no `{digest}`")));
-        }
+        let digest = digest(&text("digest").or_else(|| text("algorithm")).unwrap_or_else(sha256))?;
         let signing_key = text("signing_private_key").ok_or_else(|| {
             StateError::failed("argument `signing_private_key`: the key that signs is on this machine; name its file")
         })?;
@@ -185,7 +174,7 @@ impl CertificateManaged {
                 changes.insert(key, if key == "digest" { &wanted.digest } else { want }.as_str());
             }
         }
-        let shown = extensions(&have, &want);
+        let shown = x509::difference(&have.extensions, &want.extensions);
         if shown.values().any(Value::truthy) {
             changes.insert("extensions", shown);
         }
@@ -209,20 +198,6 @@ impl CertificateManaged {
         }
         Ok(out)
     }
-}
-
-fn extensions(have: &Parts, want: &Parts) -> Map {
-    let of = |parts: &Parts, name: &str| parts.extensions.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
-    let (mut added, mut changed, mut removed) = (vec![], vec![], vec![]);
-    for (name, value) in &want.extensions {
-        match of(have, name) {
-            None => added.push(name.clone()),
-            Some(kept) if kept != *value => changed.push(name.clone()),
-            Some(_) => {}
-        }
-    }
-    removed.extend(have.extensions.iter().filter(|(name, _)| of(want, name).is_none()).map(|(name, _)| name.clone()));
-    [("added", added), ("changed", changed), ("removed", removed)].into_iter().collect()
 }
 
 impl State for CertificateManaged {
@@ -254,14 +229,6 @@ impl State for CertificateManaged {
             dir_mode: self.dir_mode,
             backup: &self.backup,
         };
-        let same = "The certificate is in the correct state";
-        if changes.is_empty() {
-            let mut plan = place.plan(cx, None, changes)?;
-            plan.unchanged = same.into();
-            return Ok(plan.says(same, same));
-        }
-        let verb = if changes.contains("created") { "create" } else { "recreate" };
-        let plan = place.plan(cx, Some(new + &more), changes)?;
-        Ok(plan.says(format!("The certificate would have been {verb}d"), format!("The certificate has been {verb}d")))
+        place.settle(cx, "certificate", changes, new + &more)
     }
 }

@@ -44,4 +44,24 @@ impl Place<'_> {
         }
         Ok(plan)
     }
+    /// Plans the file of something signed, with Salt's comments; `changes` say why it is to be made anew.
+    pub fn settle(&self, cx: &PlanCx<'_>, what: &str, changes: Map, text: String) -> Result<Plan, StateError> {
+        let same = format!("The {what} is in the correct state");
+        if changes.is_empty() {
+            let mut plan = self.plan(cx, None, changes)?;
+            plan.unchanged.clone_from(&same);
+            return Ok(plan.says(same.clone(), same));
+        }
+        let verb = if changes.contains("created") || changes.contains("replaced") { "create" } else { "recreate" };
+        let plan = self.plan(cx, Some(text), changes)?;
+        Ok(plan.says(format!("The {what} would have been {verb}d"), format!("The {what} has been {verb}d")))
+    }
+}
+
+/// Reads the name of a digest, which becomes an option of `openssl`.
+pub fn digest(name: &str) -> Result<String, StateError> {
+    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
+        return Err(StateError::failed(format!("argument `digest`: there is no `{name}`")));
+    }
+    Ok(name.to_owned())
 }

@@ -5,6 +5,7 @@ use crate::Session;
 use crate::diagnose::Outcome;
 use crate::fileserver::lock;
 use corpus_core::{Call, ChunkReport, Data, Diagnostic, ExecError, LowChunk, LowState, Value};
+use corpus_exec::file::cached;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -138,17 +139,6 @@ fn list_master_dirs(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Re
     dirs.sort();
     dirs.dedup();
     Ok(dirs.into())
-}
-
-/// Where fetched files lie on a minion, by saltenv and path as in Salt's cache.
-const CACHE: &str = "/var/cache/corpus/cp";
-
-fn cached(url: &str, env: &str) -> String {
-    match url.split_once("://") {
-        Some(("salt", path)) => format!("{CACHE}/files/{env}/{}", path.split('?').next().unwrap_or(path)),
-        Some((_, rest)) => format!("{CACHE}/extrn_files/{env}/{rest}"),
-        None => format!("{CACHE}/files/{env}/{}", url.trim_start_matches('/')),
-    }
 }
 
 /// Has the minion write a file where the template says, but for a dry run, which tells of it.

@@ -2,6 +2,7 @@
 //! hashes and walking. Everything here looks and computes; whoever calls it turns the outcome into effects.
 
 pub mod block;
+pub(crate) mod call;
 pub mod comment;
 pub mod diff;
 pub mod hash;
@@ -9,6 +10,7 @@ pub mod line;
 pub mod pattern;
 pub mod perms;
 pub mod replace;
+pub mod times;
 pub mod walk;
 
 use corpus_core::Value;
@@ -140,6 +142,16 @@ pub fn backup_path(root: &Path, path: &Path, mtime: i128) -> PathBuf {
         "{name}_{}_{}_{day:02}_{hour:02}:{minute:02}:{second:02}_{micros:06}_{year}",
         WEEKDAYS[weekday], MONTHS[month]
     ))
+}
+
+/// Returns where a fetched file lies on a minion, by saltenv and path as in Salt's cache.
+pub fn cached(url: &str, env: &str) -> String {
+    const CACHE: &str = "/var/cache/corpus/cp";
+    match url.split_once("://") {
+        Some(("salt", path)) => format!("{CACHE}/files/{env}/{}", path.split('?').next().unwrap_or(path)),
+        Some((_, rest)) => format!("{CACHE}/extrn_files/{env}/{rest}"),
+        None => format!("{CACHE}/files/{env}/{}", url.trim_start_matches('/')),
+    }
 }
 
 /// Returns where `backup: minion` keeps what a file was: below the minion's `cachedir`.

@@ -1,7 +1,8 @@
 //! `ps.*`: processes and memory, from `/proc`.
 
 use corpus_core::value::Value;
-use corpus_core::{Call, Data, ExecDef, ExecError, ExecFn, Look};
+use corpus_core::{Call, Data, ExecDef, ExecError, ExecFn, Look, Map};
+use rustix::process::{Pid, Signal, kill_process};
 use std::path::Path;
 
 /// The functions of this module.
@@ -11,6 +12,33 @@ pub const FNS: &[ExecDef] = &[
         args: "(pattern, user=None, full=False, pattern_is_regex=False)",
         doc: "Returns the pids of processes by name.",
         run: ExecFn::Read(pgrep),
+    },
+    ExecDef {
+        name: "ps.pkill",
+        args: "(pattern, user=None, signal=15, full=False)",
+        doc: "Ends processes by name and returns their pids; those that this run is part of are left alone.",
+        run: ExecFn::Write(|call, act, data| {
+            let mut kwargs = Map::new();
+            kwargs.insert("full", call.flag(3, "full", false));
+            kwargs.insert("strangers", true);
+            kwargs.insert("user", call.text(1, "user"));
+            let ask = Call { fun: "ps.pgrep".into(), args: vec![call.need(0, "pattern")?.into()], kwargs };
+            let found = pgrep(&ask, act.as_look(), data)?;
+            let signal = signal(call, 2)?;
+            for pid in found.as_list().unwrap_or_default().iter().filter_map(Value::as_int) {
+                kill(pid, signal);
+            }
+            Ok(found.as_list().map(|pids| [("killed", Value::from(pids.to_vec()))].into_iter().collect::<Map>()).into())
+        }),
+    },
+    ExecDef {
+        name: "ps.kill_pid",
+        args: "(pid, signal=15)",
+        doc: "Sends a signal to a process; false if there is none.",
+        run: ExecFn::Write(|call, _, _| {
+            let pid = call.need(0, "pid")?.parse().map_err(|_| call.invalid("pid", "a number"))?;
+            Ok(kill(pid, signal(call, 1)?).into())
+        }),
     },
     ExecDef { name: "ps.get_pid_list", args: "()", doc: "Lists all pids.", run: ExecFn::Read(get_pid_list) },
     ExecDef { name: "ps.num_cpus", args: "()", doc: "Returns the number of processors.", run: ExecFn::Read(num_cpus) },
@@ -59,6 +87,44 @@ pub(crate) fn processes(host: &dyn Look) -> Vec<Process> {
     found
 }
 
+/// Lists the processes that this one came from, itself included.
+fn lineage(host: &dyn Look) -> Vec<i64> {
+    let mut all = vec![i64::from(std::process::id())];
+    // Before `ppid` stand the pid, the name in brackets, and the state.
+    let parent = |pid: i64| -> Option<i64> {
+        let stat = host.read(Path::new(&format!("/proc/{pid}/stat"))).ok()?;
+        let text = String::from_utf8_lossy(&stat).into_owned();
+        text.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    };
+    while let Some(pid) = all.last().and_then(|pid| parent(*pid)).filter(|pid| *pid > 0 && !all.contains(pid)) {
+        all.push(pid);
+    }
+    all
+}
+
+fn signal(call: &Call, place: usize) -> Result<Signal, ExecError> {
+    let text = call.text(place, "signal").unwrap_or_else(|| "15".into());
+    let name = text.trim().to_uppercase();
+    let named = match name.trim_start_matches("SIG") {
+        "HUP" | "1" => Signal::HUP,
+        "INT" | "2" => Signal::INT,
+        "QUIT" | "3" => Signal::QUIT,
+        "KILL" | "9" => Signal::KILL,
+        "USR1" | "10" => Signal::USR1,
+        "USR2" | "12" => Signal::USR2,
+        "TERM" | "15" => Signal::TERM,
+        "CONT" | "18" => Signal::CONT,
+        "STOP" | "19" => Signal::STOP,
+        _ => return Err(call.invalid("signal", format!("there is no signal `{text}` here"))),
+    };
+    Ok(named)
+}
+
+fn kill(pid: i64, signal: Signal) -> bool {
+    let pid = i32::try_from(pid).ok().filter(|pid| *pid > 1).and_then(Pid::from_raw);
+    pid.is_some_and(|pid| kill_process(pid, signal).is_ok())
+}
+
 fn pgrep(call: &Call, host: &dyn Look, _: &Data) -> Result<Value, ExecError> {
     let pattern = call.need(0, "pattern")?;
     let full = call.flag(2, "full", false);
@@ -76,8 +142,10 @@ fn pgrep(call: &Call, host: &dyn Look, _: &Data) -> Result<Value, ExecError> {
         Some(regex) => regex.is_match(text).unwrap_or(false),
         None => text.contains(&pattern),
     };
+    let own = if call.flag(usize::MAX, "strangers", false) { lineage(host) } else { vec![] };
     let pids: Vec<Value> = processes(host)
         .into_iter()
+        .filter(|p| !own.contains(&p.pid))
         .filter(|p| uid.is_none_or(|uid| p.uid == uid) && matches(if full { &p.cmdline } else { &p.name }))
         .map(|p| p.pid.into())
         .collect();

@@ -49,6 +49,18 @@ pub const FNS: &[ExecDef] = &[
         }),
     },
     ExecDef {
+        name: "selinux.port_get_policy",
+        args: "(name, sel_type=None, protocol=None, port=None)",
+        doc: "Returns the type that the policy has for a port.",
+        run: ExecFn::Read(|call, look, _| {
+            let (protocol, port) = port_spec(&call.need(0, "name")?, call.text(2, "protocol"), call.text(3, "port"))
+                .map_err(ExecError::Failed)?;
+            let kind = call.text(1, "sel_type");
+            let found = ports(look)?.into_iter().find(|entry| entry.is(kind.as_deref(), &protocol, &port));
+            Ok(found.map(|entry| entry.shown()).into())
+        }),
+    },
+    ExecDef {
         name: "selinux.list_semod",
         args: "()",
         doc: "Lists the modules of the policy.",
@@ -277,4 +289,61 @@ pub fn relabelled(text: &str) -> Map {
         changes.insert(file, Map::from_iter([("old", before), ("new", after)]));
     }
     changes
+}
+
+/// A type of the policy, and the ports that it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    pub sel_type: String,
+    pub protocol: String,
+    /// As they are listed, `80, 443, 8000-8010`.
+    pub port: String,
+}
+
+impl Port {
+    /// Tells whether it is for a port, and of a type if one is given.
+    pub fn is(&self, kind: Option<&str>, protocol: &str, port: &str) -> bool {
+        let listed = self.port.split(',').any(|one| one.trim() == port);
+        listed && self.protocol == protocol && kind.is_none_or(|kind| kind == self.sel_type)
+    }
+
+    /// Returns it as Salt does.
+    pub fn shown(&self) -> Map {
+        Map::from_iter([("sel_type", &self.sel_type), ("protocol", &self.protocol), ("port", &self.port)])
+    }
+}
+
+/// Reads `tcp/80`, unless protocol and port are given apart.
+pub fn port_spec(name: &str, protocol: Option<String>, port: Option<String>) -> Result<(String, String), String> {
+    let split = name.split_once('/').filter(|(protocol, port)| {
+        ["tcp", "udp"].contains(protocol) && port.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+    });
+    let protocol = protocol.or_else(|| split.map(|(protocol, _)| protocol.to_owned()));
+    let port = port.or_else(|| split.map(|(_, port)| port.to_owned()));
+    match (protocol, port) {
+        (Some(protocol), Some(port)) => Ok((protocol, port)),
+        _ => Err(format!("Invalid name \"{name}\" format and protocol and port not provided or invalid")),
+    }
+}
+
+/// Lists the ports of the policy.
+pub fn ports(look: &dyn Look) -> HostResult<Vec<Port>> {
+    let text = ask::output(look, &Command::new(["semanage", "port", "--list", "--noheading"]))?;
+    let entry = |line: &str| {
+        let (sel_type, rest) = line.trim().split_once(char::is_whitespace)?;
+        let (protocol, port) = rest.trim().split_once(char::is_whitespace)?;
+        Some(Port { sel_type: sel_type.into(), protocol: protocol.into(), port: port.trim().into() })
+    };
+    Ok(text.lines().filter_map(entry).collect())
+}
+
+/// Makes the command that gives a port a type, or takes it away; `action` is `add`, `modify` or `delete`.
+pub fn change_port(action: &str, protocol: &str, port: &str, kind: Option<&str>, range: Option<&str>) -> Command {
+    let flag = format!("--{action}");
+    let mut command = Command::new(["semanage", "port", &flag, "--proto", protocol]);
+    for (name, value) in [("--type", kind), ("--range", range)] {
+        command.argv.extend(value.into_iter().flat_map(|value| [name.to_owned(), value.to_owned()]));
+    }
+    command.argv.push(port.to_owned());
+    command
 }

@@ -248,6 +248,21 @@ impl Packages for Apt {
         Ok(vec![command])
     }
 
+    fn downloaded(&self, look: &dyn Look) -> HostResult<BTreeMap<String, Vec<String>>> {
+        let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let names = match look.list("/var/cache/apt/archives".as_ref()) {
+            Err(error) if error.is_missing() => vec![],
+            names => names?,
+        };
+        // apt names them name_version_arch.deb; a colon is written %3a.
+        for name in names.iter().filter_map(|name| name.strip_suffix(".deb")) {
+            if let [name, version, _] = name.split('_').collect::<Vec<_>>()[..] {
+                all.entry(name.into()).or_default().push(version.replace("%3a", ":"));
+            }
+        }
+        Ok(all)
+    }
+
     fn owner(&self, path: &str) -> Command {
         Command::new(["dpkg-query", "-S", path])
     }

@@ -91,6 +91,10 @@ pub trait Packages: Sync {
     fn upgrades(&self, look: &dyn Look) -> HostResult<BTreeMap<String, String>>;
     /// Returns what holds packages back, or lets them go.
     fn hold(&self, names: &[String], held: bool) -> HostResult<Vec<Command>>;
+    /// Returns the versions of packages whose files lie in the package manager's cache.
+    fn downloaded(&self, _: &dyn Look) -> HostResult<BTreeMap<String, Vec<String>>> {
+        Err(HostError::other("list what was downloaded", format!("not built for {}", self.name())))
+    }
     /// Returns what tells which package owns a file.
     fn owner(&self, path: &str) -> Command;
 }
@@ -121,6 +125,11 @@ pub fn provider(look: &dyn Look) -> HostResult<&'static dyn Packages> {
 /// The fact under which a step foretells a package's version; null when it is removed, false when purged.
 pub fn fact(name: &str) -> String {
     format!("pkg:{name}")
+}
+
+/// The fact under which a step foretells the version of a package that lies in the cache.
+pub fn downloaded_fact(name: &str) -> String {
+    format!("pkg:{name}:downloaded")
 }
 
 /// The fact under which a step foretells whether a package is held.

@@ -247,6 +247,34 @@ impl Packages for Rpm {
         Ok(vec![command])
     }
 
+    fn downloaded(&self, look: &dyn Look) -> HostResult<BTreeMap<String, Vec<String>>> {
+        let folder =
+            if self.zypper() { "/var/cache/zypp/packages".to_owned() } else { format!("/var/cache/{}", self.name()) };
+        let mut command = Command::new([
+            "rpm",
+            "-qp",
+            "--nosignature",
+            "--qf",
+            "%{NAME} %|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\n",
+        ]);
+        if look.stat(folder.as_ref())?.is_none() {
+            return Ok(BTreeMap::new());
+        }
+        let files = crate::file::walk::below(look, folder.as_ref(), None)?;
+        let files =
+            files.into_iter().map(|found| found.path.display().to_string()).filter(|path| path.ends_with(".rpm"));
+        command.argv.extend(files);
+        let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        if command.argv.last().is_some_and(|path| path.ends_with(".rpm")) {
+            for line in ask::output(look, &command)?.lines() {
+                if let Some((name, version)) = line.split_once(' ') {
+                    all.entry(name.into()).or_default().push(version.into());
+                }
+            }
+        }
+        Ok(all)
+    }
+
     fn owner(&self, path: &str) -> Command {
         Command::new(["rpm", "-qf", "--queryformat", "%{NAME}\n", path])
     }

@@ -1,9 +1,13 @@
 //! Keys and certificates through `openssl`. It writes to its standard output only: what a file gets is an effect of
 //! the caller's. Passphrases are handed over in files without names.
 
+pub mod crl;
+pub mod request;
+pub mod show;
+
 use crate::ask;
 use corpus_core::host::{Command, HostError, HostResult, Look};
-use corpus_core::{Map, Value, digest, python};
+use corpus_core::{Data, Map, Value, digest, python};
 
 /// Makes the command that draws a private key, unencrypted or under a passphrase.
 pub fn new_key(algo: &str, size: Option<u32>, passphrase: Option<&str>) -> Result<Command, String> {
@@ -165,12 +169,19 @@ pub fn parts(look: &dyn Look, path: Option<&str>, text: Option<&str>) -> HostRes
     let words = ["openssl", "x509", "-noout", "-subject", "-issuer", "-nameopt", "RFC2253", "-pubkey", "-text"];
     let mut command = Command::new(words);
     command.argv.extend(["-certopt".into(), HIDDEN.into()]);
+    compared(look, command, path, text)
+}
+
+/// Asks for a description, and reads the parts that are compared.
+fn compared(look: &dyn Look, mut command: Command, path: Option<&str>, text: Option<&str>) -> HostResult<Parts> {
     if let Some(path) = path {
         command.argv.extend(["-in".into(), path.into()]);
     }
     if let Some(text) = text {
         command = command.stdin(text);
     }
+    // The extensions of a request stand one step further in.
+    let depth = if command.argv.get(1).is_some_and(|word| word == "req") { 16 } else { 12 };
     let text = ask::output(look, &command)?;
     let mut parts = Parts::default();
     let mut key = false;
@@ -186,7 +197,7 @@ pub fn parts(look: &dyn Look, path: Option<&str>, text: Option<&str>) -> HostRes
             parts.issuer = issuer.trim().into();
         } else if let Some(name) = trimmed.strip_prefix("Signature Algorithm: ") {
             parts.signature = name.into();
-        } else if let Some((title, rest)) = extension(line) {
+        } else if let Some((title, rest)) = extension(line, depth) {
             parts.extensions.push((title, rest));
         } else if let Some((_, value)) = parts.extensions.last_mut() {
             *value += trimmed;
@@ -195,10 +206,10 @@ pub fn parts(look: &dyn Look, path: Option<&str>, text: Option<&str>) -> HostRes
     Ok(parts)
 }
 
-/// Reads the head of an extension: `            X509v3 Key Usage: critical`.
-fn extension(line: &str) -> Option<(String, String)> {
-    let depth = line.len() - line.trim_start().len();
-    let (title, rest) = line.trim().split_once(':').filter(|_| depth == 12)?;
+/// Reads the head of an extension at its depth: `            X509v3 Key Usage: critical`.
+fn extension(line: &str, depth: usize) -> Option<(String, String)> {
+    let found = line.len() - line.trim_start().len();
+    let (title, rest) = line.trim().split_once(':').filter(|_| depth == found)?;
     let words: String = title.trim_start_matches("X509v3 ").split(' ').collect();
     let mut letters = words.chars();
     let first = letters.next()?.to_lowercase().collect::<String>();
@@ -207,6 +218,35 @@ fn extension(line: &str) -> Option<(String, String)> {
         name => name.to_owned(),
     };
     Some((name, rest.trim().to_owned()))
+}
+
+/// Finds a signing policy in configuration or pillar.
+pub fn policy(data: &Data, name: &str) -> Option<Map> {
+    let find = |place: &Value| place.get("x509_signing_policies").and_then(|all| all.get(name)).cloned();
+    match find(&data.opts).or_else(|| find(&data.pillar))? {
+        Value::List(items) => {
+            let maps = items.iter().filter_map(Value::as_map);
+            Some(maps.flat_map(|map| map.iter().map(|(key, value)| (key.clone(), value.clone()))).collect())
+        }
+        Value::Map(map) => Some((*map).clone()),
+        _ => Some(Map::new()),
+    }
+}
+
+/// Names what was added, changed and removed of extensions, as Salt does.
+pub fn difference(have: &[(String, String)], want: &[(String, String)]) -> Map {
+    let of = |all: &[(String, String)], name: &str| all.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
+    let (mut added, mut changed) = (vec![], vec![]);
+    for (name, value) in want {
+        match of(have, name) {
+            None => added.push(name.clone()),
+            Some(kept) if kept != *value => changed.push(name.clone()),
+            Some(_) => {}
+        }
+    }
+    let gone = have.iter().filter(|(name, _)| of(want, name).is_none());
+    let removed: Vec<String> = gone.map(|(name, _)| name.clone()).collect();
+    [("added", added), ("changed", changed), ("removed", removed)].into_iter().collect()
 }
 
 /// The order of a subject's parts, and what `openssl` calls them.
@@ -296,7 +336,8 @@ pub fn pem(text: &str) -> Option<String> {
 
 /// Makes an error of what `openssl` said.
 pub fn refused(error: &HostError) -> String {
-    error.why.lines().next().unwrap_or_default().to_owned()
+    let mut lines = error.why.lines().filter(|line| !line.starts_with("Using configuration from"));
+    lines.next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -316,7 +357,10 @@ mod tests {
         assert_eq!(subject(&given), "/C=DE/CN=a\\/b");
         let text = "basicConstraints = critical,CA:true\nsubjectAltName = DNS:a,IP:1.2.3.4\n";
         assert_eq!(extensions(&given).as_deref(), Ok(text));
-        assert_eq!(extension("            X509v3 Key Usage: critical"), Some(("keyUsage".into(), "critical".into())));
+        assert_eq!(
+            extension("            X509v3 Key Usage: critical", 12),
+            Some(("keyUsage".into(), "critical".into()))
+        );
         let folded = pem("x -----BEGIN A-----  QUJD RA== -----END A----- y");
         assert_eq!(folded.as_deref(), Some("-----BEGIN A-----\nQUJDRA==\n-----END A-----\n"));
     }
