@@ -2,7 +2,7 @@
 
 use crate::clouds::{boxes, machines, run};
 use crate::lab_or_skip;
-use crate::support::Tree;
+use crate::support::{Lab, Tree};
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
@@ -172,6 +172,74 @@ fn get(address: &str, domain: &str) -> Option<String> {
     answer.starts_with("HTTP/1.1 200").then_some(answer)
 }
 
+/// TLS ends at the proxy with a certificate that HAProxy took; a domain can ask who somebody is.
+fn tls_ends_at_the_proxy(lab: &Lab, tree: &Tree, address: &str, proxy: &dyn Fn(&str)) {
+    let openssl = |words: &[&str]| {
+        let said = Command::new("openssl").args(words).output().expect("openssl");
+        assert!(said.status.success(), "{words:?}: {}", String::from_utf8_lossy(&said.stderr));
+        String::from_utf8(said.stdout).expect("text").trim().to_owned()
+    };
+    let at = |name: &str| tree.path().join(name).display().to_string();
+    let (pem, key, other) = (at("app.pem"), at("app.key"), at("other.key"));
+    let names = "subjectAltName=DNS:app.example.org,DNS:other.example.org";
+    openssl(&[
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=app",
+        "-addext",
+        names,
+        "-keyout",
+        &key,
+        "-out",
+        &pem,
+    ]);
+    openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", &other]);
+    let hash = openssl(&["passwd", "-6", "-salt", "abcdefgh", "opensesame"]);
+    let settings = |key: &str| {
+        proxy(&format!(
+            "  https_port: 8443\n  certificates: /srv/certificates\n  tls: [[{pem}, {key}]]\n  auth:\n    other.example.org: {{ann: '{hash}'}}\n"
+        ));
+    };
+    let ask = |domain: &str, more: &[&str]| {
+        let (to, url) = (format!("{domain}:8443:{address}"), format!("https://{domain}:8443/"));
+        let words = ["-s", "-m", "5", "-w", "%{http_code}", "--cacert", &pem, "--resolve", &to, &url];
+        let said = Command::new("curl").args(words).args(more).output().expect("curl");
+        String::from_utf8_lossy(&said.stdout).replace('\n', " ")
+    };
+    settings(&key);
+    let said = run(tree, &["reconcile"]).expect(0);
+    let secret = std::fs::read_to_string(&key).expect("a key");
+    assert!(!said.out.contains(secret.lines().nth(1).expect("a line")), "the key is shown: {}", said.out);
+    wait_for("TLS", || ask("app.example.org", &[]).ends_with("200"));
+    assert!(ask("app.example.org", &[]).starts_with("from-1"));
+    assert_eq!(ask("other.example.org", &[]).rsplit(' ').next(), Some("401"));
+    assert_eq!(ask("other.example.org", &["-u", "ann:opensesame"]), "from-18 200");
+    assert!(ask("other.example.org", &["-u", "ann:wrong"]).ends_with("401"));
+    assert_eq!(
+        lab.inside(17, "stat -c %a /srv/certificates /srv/certificates/app.pem /srv/haproxy.cfg").out,
+        "700\n600\n600\n"
+    );
+    let told = machines(&run(tree, &["reconcile"]).expect(0));
+    assert_eq!(told["proxy on box17"]["comment"], "the proxy is as declared", "{told}");
+    // A key of another certificate never takes the place of its own.
+    settings(&other);
+    let told = machines(&run(tree, &["reconcile"]).expect(1));
+    assert_eq!(told["proxy on box17"]["result"], false, "{told}");
+    assert_eq!(ask("app.example.org", &[]).rsplit(' ').next(), Some("200"));
+    settings("/nowhere.key");
+    assert!(run(tree, &["reconcile"]).expect(1).out.contains("cannot read /nowhere.key"));
+    proxy("  auth: {app.example.org: {ann: opensesame}}\n");
+    assert!(run(tree, &["reconcile"]).expect(64).err.contains("must be a hash"));
+}
+
 #[test]
 fn row_56_names_lead_to_their_guests_and_reloads_lose_no_request() {
     let lab = lab_or_skip!();
@@ -240,6 +308,7 @@ fn row_56_names_lead_to_their_guests_and_reloads_lose_no_request() {
     assert_eq!(told["proxy on box17"]["result"], false, "{told}");
     assert!(!lab.inside(17, "cat /srv/haproxy.cfg").out.contains("no such words"));
     assert!(get(&front, "app.example.org").is_some());
+    tls_ends_at_the_proxy(lab, &tree, &address, &proxy);
     lab.inside(17, "kill $(cat /run/haproxy.pid); pkill busybox");
     lab.inside(18, "pkill busybox");
 }

@@ -74,6 +74,14 @@ impl Corpus {
         Ok(roster)
     }
 
+    /// Reads the roster for a call, which its mistakes end.
+    pub(crate) fn read_all(&self) -> Result<Roster, Failure> {
+        self.roster().map_err(|errors| {
+            let text: String = errors.iter().map(|error| error.to_text(None)).collect();
+            Failure::new(Kind::Usage, text.trim_end().trim_start_matches("error: "))
+        })
+    }
+
     fn read_roster(&self, path: &Path) -> Result<Roster, Vec<Diagnostic>> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path)
@@ -161,10 +169,7 @@ impl Corpus {
         call: &Call,
         progress: &(dyn Fn(Progress<'_>) + Sync),
     ) -> Result<Vec<HostReturn>, Failure> {
-        let roster = self.roster().map_err(|errors| {
-            let text: String = errors.iter().map(|error| error.to_text(None)).collect();
-            Failure::new(Kind::Usage, text.trim_end().trim_start_matches("error: "))
-        })?;
+        let roster = self.read_all()?;
         let target = Target::parse(&selector.text, selector.kind, &self.nodegroups())
             .map_err(|error| Failure::new(Kind::Target, error))?;
         let mut hosts: VecDeque<Host> = roster.hosts.into_iter().filter(|host| self.may_match(&target, host)).collect();
@@ -298,7 +303,7 @@ impl Corpus {
         RemoteOptions { silence: Duration::from_secs(seconds.max(10)), ..RemoteOptions::default() }
     }
 
-    fn ssh_options(&self) -> SshOptions {
+    pub(crate) fn ssh_options(&self) -> SshOptions {
         SshOptions {
             accept_new_host_keys: self.config.accept_new_host_keys,
             private_key: self.config.text("ssh_priv").map(PathBuf::from),

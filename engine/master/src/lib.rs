@@ -3,6 +3,7 @@
 
 mod aftermath;
 mod caller;
+mod carry;
 pub mod config;
 mod decrypt_pillar;
 mod diagnose;

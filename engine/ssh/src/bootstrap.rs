@@ -89,12 +89,7 @@ impl Session {
                 "thin_dir `{dir}` must be an absolute path of letters, digits and `/._-+@%`, without a `/` at the end"
             )));
         }
-        let password = self.host.passwd.clone().filter(|_| self.host.sudo);
-        let prompt = password.as_ref().map(|_| prompt());
-        let mut pipe = self.spawn(&command(&self.host, &dir, binaries, prompt.as_deref())?)?;
-        if let (Some(prompt), Some(password)) = (prompt, password) {
-            pipe.read.answer(prompt, password);
-        }
+        let mut pipe = self.begin(&words(&self.host, &dir, binaries))?;
         let mut uploaded = false;
         loop {
             let Some(line) = marker(&mut pipe)? else { return Err(not_started(&mut pipe, &self.host)) };
@@ -121,6 +116,34 @@ impl Session {
     }
 }
 
+impl Session {
+    /// Starts a program as whom the minion runs as; what it writes is the next thing to read.
+    pub fn start_program(&self, argv: &[String]) -> Result<Pipe, SshError> {
+        let start = ["/bin/sh", "-c", r#"printf "\nCORPUS-RUN\n"; exec "$@""#, "corpus"].map(str::to_owned);
+        let mut pipe = self.begin(&[start.to_vec(), argv.to_vec()].concat())?;
+        match marker(&mut pipe)? {
+            Some(line) if line == "RUN" => {
+                pipe.read.no_questions();
+                pipe.read.for_ever();
+                Ok(pipe)
+            }
+            Some(line) => Err(SshError::Start { code: None, said: format!("unexpected answer `{line}`") }),
+            None => Err(not_started(&mut pipe, &self.host)),
+        }
+    }
+
+    /// Starts a command as the user that the roster says, whose password is given when it is asked for.
+    fn begin(&self, words: &[String]) -> Result<Pipe, SshError> {
+        let password = self.host.passwd.clone().filter(|_| self.host.sudo);
+        let prompt = password.as_ref().map(|_| prompt());
+        let mut pipe = self.spawn(&command(&self.host, words, prompt.as_deref()))?;
+        if let (Some(prompt), Some(password)) = (prompt, password) {
+            pipe.read.answer(prompt, password);
+        }
+        Ok(pipe)
+    }
+}
+
 /// Returns where the minion lives on a machine: per user, in a place that survives a restart.
 fn default_dir(host: &Host) -> String {
     let user = match (&host.sudo_user, host.sudo) {
@@ -138,24 +161,27 @@ fn prompt() -> String {
     format!("corpus-sudo-{:016x}:", std::hash::RandomState::new().build_hasher().finish())
 }
 
-/// Writes the command for the login shell. With a prompt, sudo asks on standard error and reads the answer from
-/// standard input, before the script does; without, it refuses to ask.
-fn command(host: &Host, dir: &str, binaries: &[MinionBinary], prompt: Option<&str>) -> Result<String, SshError> {
+/// Writes the start of the minion.
+fn words(host: &Host, dir: &str, binaries: &[MinionBinary]) -> Vec<String> {
     let arches: Vec<String> =
         binaries.iter().map(|b| format!("{}={}:{}", b.arch, corpus_core::digest::hex(&b.sha256), b.size)).collect();
     let umask = format!("{:04o}", host.umask.unwrap_or(0o022));
-    let arches = arches.join(" ");
-    let shell = ["/bin/sh", "-c", SCRIPT, "corpus", dir, &arches, &umask];
-    let words = host.wrap.iter().map(String::as_str).chain(shell);
-    let shell = words.map(quote).collect::<Vec<_>>().join(" ");
-    Ok(match (host.sudo, &host.sudo_user) {
+    ["/bin/sh", "-c", SCRIPT, "corpus", dir, &arches.join(" "), &umask].map(str::to_owned).to_vec()
+}
+
+/// Writes the command for the login shell. With a prompt, sudo asks on standard error and reads the answer from
+/// standard input, before the script does; without, it refuses to ask.
+fn command(host: &Host, words: &[String], prompt: Option<&str>) -> String {
+    let words = host.wrap.iter().chain(words);
+    let shell = words.map(|word| quote(word)).collect::<Vec<_>>().join(" ");
+    match (host.sudo, &host.sudo_user) {
         (false, _) => format!("exec {shell}"),
         (true, user) => {
             let ask = prompt.map_or_else(|| "-n".to_owned(), |prompt| format!("-S -p {}", quote(prompt)));
             let user = user.as_ref().map(|user| format!("-u {} ", quote(user))).unwrap_or_default();
             format!("exec sudo {ask} {user}-- {shell}")
         }
-    })
+    }
 }
 
 /// Quotes a word for any shell.

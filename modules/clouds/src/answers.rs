@@ -43,7 +43,7 @@ fn has_instance(call: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Result<Va
         let world = cloud.world(&[place.clone()].into());
         Some(match world.blind.get(&place) {
             Some(why) => Err(ExecError::Failed(format!("{id}: {why}"))),
-            None => Ok(world.guests.contains_key(&id)),
+            None => Ok(world.at(&entry.spec).is_some()),
         })
     });
     found.map_err(told)?.unwrap_or(Ok(false)).map(Value::Bool)

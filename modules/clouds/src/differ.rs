@@ -48,6 +48,12 @@ impl Difference {
 /// The status of a machine that is not there.
 pub const ABSENT: &str = "absent";
 
+/// The difference of a guest that is declared on another node.
+pub fn placed(from: &GuestSpec, want: &GuestSpec) -> Difference {
+    let (have, want) = (from.node.as_str().into(), want.node.as_str().into());
+    Difference { key: "node".into(), want, have, cause: Cause::Declared }
+}
+
 /// Compares; `last` is the ledger's line of the machine.
 pub fn compare(
     driver: &dyn GuestDriver,

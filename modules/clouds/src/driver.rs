@@ -31,6 +31,10 @@ pub enum Verb {
     Clone {
         to: String,
     },
+    /// Brings it here from another node, where it is stopped; there it goes only when it answers here.
+    Move {
+        from: String,
+    },
     /// Changes what may change while it lives.
     Resize {
         memory: Option<u64>,
@@ -56,6 +60,7 @@ impl Verb {
             Self::Snapshot { .. } => "snapshot",
             Self::Restore { .. } => "restore",
             Self::Clone { .. } => "clone",
+            Self::Move { .. } => "move",
             Self::Resize { .. } => "resize",
             Self::Exec { .. } => "exec",
         }
@@ -132,6 +137,9 @@ pub enum Step {
     Answers { id: String, patience: u64 },
     /// Reads the public host key inside, through the node, so that nobody has to trust the first meeting.
     HostKey { at: Place, fun: String, args: Vec<Value>, kwargs: Map },
+    /// Files go from a machine to another: functions there and here, called with the guest's name, return the program that
+    /// writes and the program that reads.
+    Carry { from: Place, to: Place, name: String, send: String, receive: String },
     /// Something that an API does, by the driver's own hands.
     Operation { name: String, args: Map },
     /// A function whose value is the answer, `exec`.

@@ -97,6 +97,16 @@ impl Hands for Fleet<'_> {
         report(at, self.ask(at, &call)?)
     }
 
+    fn carry(&self, (from, send): (&Place, &[String]), (to, receive): (&Place, &[String])) -> Result<(), HandsError> {
+        let id = |at: &'_ Place| match at {
+            Place::Minion(id) if id != LOCAL => Some(id.clone()),
+            _ => None,
+        };
+        let (source, sink) = (id(from), id(to));
+        let done = self.corpus.carry((source.as_deref(), send), (sink.as_deref(), receive));
+        done.map(|_| ()).map_err(|failure| HandsError::Failed(format!("{from} to {to}: {}", failure.message)))
+    }
+
     fn answers(&self, id: &str, patience: Duration) -> Result<(), HandsError> {
         let until = Instant::now() + patience;
         let at = Place::Minion(id.to_owned());

@@ -5,10 +5,11 @@ use crate::declare::{Layers, Read, Source};
 use crate::hands::Place;
 use crate::ledger::{Entry, Phase};
 use crate::names::{Addresses, Bind, Hosts, Names, PowerDns, Settled, Written, settle};
-use crate::proxy::{self, Behind, Proxy};
+use crate::proxy::{self, Behind, Certificate, Proxy};
 use crate::spec::Status;
 use crate::walk;
 use corpus_core::{Diagnostic, Map, Value, python, suggest};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, ToSocketAddrs};
 
 const WRITTEN: &str = "names.json";
@@ -132,7 +133,21 @@ fn one_names(entry: &Value) -> Result<Vec<Box<dyn Names>>, String> {
 }
 
 fn one_proxy(entry: &Value) -> Result<Proxy, String> {
-    const KNOWN: &[&str] = &["minion", "config", "http_port", "https_port", "global", "defaults", "reload", "packages"];
+    const KNOWN: &[&str] = &[
+        "minion",
+        "config",
+        "http_port",
+        "https_port",
+        "global",
+        "defaults",
+        "reload",
+        "packages",
+        "tls",
+        "tls_port",
+        "certificates",
+        "redirect",
+        "auth",
+    ];
     let keys = Keys::of(entry, KNOWN)?;
     let usual = Proxy::new(&keys.need("minion")?);
     Ok(Proxy {
@@ -143,8 +158,79 @@ fn one_proxy(entry: &Value) -> Result<Proxy, String> {
         defaults: keys.list("defaults"),
         reload: keys.text("reload"),
         packages: keys.map.get("packages").is_none_or(Value::truthy),
+        tls: certificates(keys.map.get("tls"))?,
+        certificates: keys.text("certificates").unwrap_or_else(|| usual.certificates.clone()),
+        tls_port: keys.number("tls_port", usual.tls_port)?,
+        redirect: keys.map.get("redirect").is_some_and(Value::truthy),
+        auth: auth(keys.map.get("auth"))?,
         ..usual
     })
+}
+
+/// Reads certificates: a path, a list of paths to join, or `name` with `pillar` or `paths`.
+fn certificates(said: Option<&Value>) -> Result<Vec<Certificate>, String> {
+    let mut all: Vec<Certificate> = vec![];
+    let entries = match said {
+        None | Some(Value::Null) => vec![],
+        Some(Value::List(entries)) => entries.to_vec(),
+        Some(one) => vec![one.clone()],
+    };
+    for entry in entries {
+        let (named, pillar, paths) = match &entry {
+            Value::Map(_) => {
+                let keys = Keys::of(&entry, &["name", "pillar", "paths"])?;
+                (keys.text("name"), keys.text("pillar"), keys.list("paths"))
+            }
+            Value::List(paths) => (None, None, paths.iter().map(python::str).collect()),
+            path => (None, None, vec![python::str(path)]),
+        };
+        let stem = |path: &String| Some(std::path::Path::new(path).file_stem()?.to_string_lossy().into_owned());
+        let name =
+            named.or_else(|| paths.first().and_then(stem)).ok_or("tls: a certificate of the pillar needs a `name`")?;
+        crate::spec::check_id(&name)?;
+        if all.iter().any(|other| other.name() == name) {
+            return Err(format!("tls: `{name}` is there twice; give each certificate a `name`"));
+        }
+        all.push(match (pillar, paths.is_empty()) {
+            (Some(key), true) => Certificate::Pillar { name, key },
+            (None, false) => Certificate::Files { name, paths },
+            _ => return Err(format!("tls: `{name}` needs either `pillar` or `paths`")),
+        });
+    }
+    Ok(all)
+}
+
+/// Reads who may ask for which domain. A password is never in a file that is not hashed.
+fn auth(said: Option<&Value>) -> Result<BTreeMap<String, BTreeMap<String, String>>, String> {
+    let mut all = BTreeMap::new();
+    let domains = match said {
+        None | Some(Value::Null) => return Ok(all),
+        Some(said) => said.as_map().ok_or("auth is a mapping of domains, each with users and hashes of passwords")?,
+    };
+    for (domain, users) in domains {
+        let domain = python::str(domain);
+        let users = users.as_map().ok_or_else(|| format!("auth: {domain}: expected users with hashes of passwords"))?;
+        let mut known = BTreeMap::new();
+        for (user, hash) in users {
+            let (user, hash) = (python::str(user), python::str(hash));
+            let plain =
+                |text: &str| !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c == '#' || c == '"');
+            if user == "mode" || user == "auth_mode" {
+                return Err(format!(
+                    "auth: {domain}: only basic authentication is there: HAProxy has no digest; put TLS before it"
+                ));
+            }
+            if !plain(&user) || !plain(&hash) || !["$5$", "$6$"].iter().any(|kind| hash.starts_with(kind)) {
+                return Err(format!(
+                    "auth: {domain}: the password of `{user}` must be a hash that begins with $5$ or $6$: \
+                     `mkpasswd -m sha-512` or `openssl passwd -6` writes one"
+                ));
+            }
+            known.insert(user, hash);
+        }
+        all.insert(domain, known);
+    }
+    Ok(all)
 }
 
 /// An address that a record may hold: a node may be known by its name.
@@ -265,7 +351,11 @@ impl Cloud<'_> {
                 return Some(told.fail(error));
             }
         }
-        let report = match self.settings.hands.run(&place(&proxy.minion), &proxy::chunks(proxy, &guests), test) {
+        let chunks = match proxy::chunks(proxy, &guests) {
+            Ok(chunks) => chunks,
+            Err(why) => return Some(told.fail(why)),
+        };
+        let report = match self.settings.hands.run(&place(&proxy.minion), &chunks, test) {
             Ok(report) => report,
             Err(error) => return Some(told.fail(error)),
         };

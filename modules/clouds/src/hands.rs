@@ -111,6 +111,9 @@ pub trait Hands: Sync {
     /// Has a machine converged to SLS files, or to its highstate where none are named.
     fn apply(&self, at: &Place, sls: &[String], test: bool) -> Result<RunReport, HandsError>;
 
+    /// Has a program of one machine read what a program of another writes.
+    fn carry(&self, from: (&Place, &[String]), to: (&Place, &[String])) -> Result<(), HandsError>;
+
     /// Waits until a machine of the roster answers.
     fn answers(&self, id: &str, patience: std::time::Duration) -> Result<(), HandsError>;
 }

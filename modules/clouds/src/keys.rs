@@ -32,8 +32,35 @@ pub fn pair(store: &Store, id: &str, make: bool) -> Result<Option<(String, Strin
     Ok(read().map(|text| (path.display().to_string(), text.trim().to_owned())))
 }
 
-/// Forgets the pair of a machine that is gone.
+/// How long a password is that nobody has to remember; the original's length for guests.
+const LONG: usize = 32;
+
+/// Finds the password of a machine's root, or makes it.
+pub fn password(store: &Store, id: &str, make: bool) -> Result<Option<String>, String> {
+    let path = store.path("passwords").join(id);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => return Ok(Some(text.trim_end().to_owned())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(format!("cannot read {}: {error}", path.display())),
+    }
+    if !make {
+        return Ok(None);
+    }
+    let fail = |error: String| format!("cannot make a password for {id}: {error}");
+    let chance = std::fs::File::open("/dev/urandom").map_err(|error| fail(error.to_string()))?;
+    // Letters and digits, each as likely as another.
+    let letters = std::io::Read::bytes(std::io::BufReader::new(chance)).map_while(Result::ok);
+    let made: String = letters.map(char::from).filter(char::is_ascii_alphanumeric).take(LONG).collect();
+    store
+        .make("passwords")
+        .and_then(|_| store.write_text(&format!("passwords/{id}"), &format!("{made}\n")))
+        .map_err(|error| fail(error.to_string()))?;
+    Ok(Some(made))
+}
+
+/// Forgets the pair and the password of a machine that is gone.
 pub fn forget(store: &Store, id: &str) {
+    let _ = std::fs::remove_file(store.path("passwords").join(id));
     for name in [id.to_owned(), format!("{id}.pub")] {
         let _ = std::fs::remove_file(store.path("keys").join(name));
     }
@@ -66,7 +93,14 @@ mod tests {
         let mode = std::fs::metadata(&path).expect("a file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(pair(&store, "web1", true), Ok(Some((path, public))));
+        assert_eq!(password(&store, "web1", false), Ok(None));
+        let made = password(&store, "web1", true).expect("a password");
+        assert!(made.as_ref().is_some_and(|made| made.len() == 32), "{made:?}");
+        assert_eq!(password(&store, "web1", true), Ok(made));
+        let mode = std::fs::metadata(store.path("passwords/web1")).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
         forget(&store, "web1");
+        assert_eq!(password(&store, "web1", false), Ok(None));
         assert_eq!(pair(&store, "web1", false), Ok(None));
     }
 }

@@ -37,6 +37,21 @@ pub struct Entry {
     /// Somebody asked for another status than the declared one; reconciling leaves it there.
     #[serde(default)]
     pub held: Option<Status>,
+    /// What it was on the node that it is brought from: it is there, too, until that is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Box<GuestSpec>>,
+}
+
+impl Entry {
+    /// Returns all that there may be of it.
+    pub fn specs(&self) -> impl Iterator<Item = &GuestSpec> {
+        std::iter::once(&self.spec).chain(self.from.as_deref())
+    }
+
+    /// Tells whether it is, or may be, on a node by a driver.
+    pub fn is_on(&self, node: &str, driver: &str) -> bool {
+        self.specs().any(|spec| spec.node == node && spec.driver == driver)
+    }
 }
 
 /// All machines.
@@ -48,10 +63,7 @@ pub struct Ledger {
 impl Ledger {
     /// Returns the ids of what is, or may be, on a node by a driver.
     pub fn on<'a>(&'a self, node: &'a str, driver: &'a str) -> impl Iterator<Item = &'a String> {
-        self.guests
-            .iter()
-            .filter(move |(_, entry)| entry.spec.node == node && entry.spec.driver == driver)
-            .map(|(id, _)| id)
+        self.guests.iter().filter(move |(_, entry)| entry.is_on(node, driver)).map(|(id, _)| id)
     }
 
     /// Writes the roster of all machines that can be reached.

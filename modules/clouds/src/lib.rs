@@ -15,6 +15,7 @@ pub mod hands;
 mod keys;
 pub mod ledger;
 pub mod many;
+mod moving;
 pub mod names;
 pub mod net;
 mod present;

@@ -12,9 +12,16 @@ use std::sync::{Mutex, PoisonError};
 /// What was found on the nodes.
 #[derive(Debug, Default)]
 pub struct World {
-    pub guests: BTreeMap<String, Guest>,
+    pub guests: Vec<Guest>,
     /// Nodes that could not be read, by driver, with the reason.
     pub blind: BTreeMap<(String, String), String>,
+}
+
+impl World {
+    /// Finds a machine where it is declared to be.
+    pub fn at(&self, spec: &GuestSpec) -> Option<&Guest> {
+        self.guests.iter().find(|found| found.id == spec.id && found.node == spec.node && found.driver == spec.driver)
+    }
 }
 
 /// Where to look.
@@ -24,7 +31,7 @@ impl Cloud<'_> {
     /// Lists the nodes and drivers of what is declared and of what is in the ledger.
     pub fn places(&self, declared: &Declared) -> Places {
         let ledger = self.ledger();
-        let known = ledger.guests.values().map(|entry| &entry.spec);
+        let known = ledger.guests.values().flat_map(|entry| entry.specs());
         let all = known.chain(declared.guests.values()).map(|spec| (spec.driver.clone(), spec.node.clone()));
         all.collect()
     }
@@ -42,16 +49,16 @@ impl Cloud<'_> {
                         let found = self.driver(kind).and_then(|driver| self.inspect(driver, &self.node(node)));
                         let mut world = world.lock().unwrap_or_else(PoisonError::into_inner);
                         match found {
-                            Ok(guests) => {
-                                world.guests.extend(guests.into_iter().map(|guest| (guest.id.clone(), guest)));
-                            }
+                            Ok(guests) => world.guests.extend(guests),
                             Err(error) => _ = world.blind.insert((kind.clone(), node.clone()), error.to_string()),
                         }
                     }
                 });
             }
         });
-        world.into_inner().unwrap_or_else(PoisonError::into_inner)
+        let mut world = world.into_inner().unwrap_or_else(PoisonError::into_inner);
+        world.guests.sort_by(|a, b| (&a.id, &a.node, &a.driver).cmp(&(&b.id, &b.node, &b.driver)));
+        world
     }
 
     /// Makes all that is declared. Guests that are copied from another wait for it; a failure stops none but those.
@@ -96,7 +103,7 @@ impl Cloud<'_> {
                                 comment: why.clone(),
                                 ..Told::default()
                             },
-                            None => self.present(spec, self.mine(world, spec)),
+                            None => self.present(spec, world.at(spec)),
                         };
                         all.lock().unwrap_or_else(PoisonError::into_inner).push(told);
                     }
@@ -106,35 +113,38 @@ impl Cloud<'_> {
         all.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn mine<'w>(&self, world: &'w World, spec: &GuestSpec) -> Option<&'w Guest> {
-        world.guests.get(&spec.id).filter(|found| found.node == spec.node && found.driver == spec.driver)
-    }
-
     /// Names what is there and not declared: ours without a declaration, and what corpus never made.
-    pub fn strangers(&self, declared: &BTreeSet<&str>, world: &World) -> Vec<Stranger> {
+    pub fn strangers(&self, declared: &[&GuestSpec], world: &World) -> Vec<Stranger> {
         let ledger = self.ledger();
         let mut found = vec![];
-        for (id, entry) in ledger.guests.iter().filter(|(id, _)| !declared.contains(id.as_str())) {
+        for (id, entry) in ledger.guests.iter().filter(|(id, _)| !declared.iter().any(|spec| spec.id == **id)) {
             let why = match entry.phase {
                 Phase::Destroying => "its end was begun and not finished",
                 Phase::Creating => "its creation was begun, and it is no longer declared",
                 Phase::Ready => "it is no longer declared",
             };
-            let status = world.guests.get(id).map_or("absent", |guest| guest.status.word());
+            let status = world.at(&entry.spec).map_or("absent", |guest| guest.status.word());
             let (driver, node) = (entry.spec.driver.clone(), entry.spec.node.clone());
             found.push(Stranger { id: id.clone(), driver, node, status, ours: true, why: why.into() });
         }
-        for (id, guest) in &world.guests {
-            if ledger.guests.contains_key(id) || declared.contains(id.as_str()) {
+        for guest in &world.guests {
+            let here = |spec: &GuestSpec| spec.id == guest.id && spec.node == guest.node && spec.driver == guest.driver;
+            let line = ledger.guests.get(&guest.id);
+            if line.is_some_and(|entry| entry.specs().any(here)) || declared.iter().any(|spec| here(spec)) {
                 continue;
             }
+            // A namesake of one that is known elsewhere is told apart by its place.
+            let id = match line.is_some() || declared.iter().any(|spec| spec.id == guest.id) {
+                true => format!("{} ({} on {})", guest.id, guest.driver, guest.node),
+                false => guest.id.clone(),
+            };
             let marked = guest.details.str("owner") == Some("corpus");
             let why = match marked {
                 true => "it bears our mark, and this installation does not know it",
                 false => "corpus did not make it",
             };
             found.push(Stranger {
-                id: id.clone(),
+                id,
                 driver: guest.driver.clone(),
                 node: guest.node.clone(),
                 status: guest.status.word(),

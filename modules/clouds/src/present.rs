@@ -3,10 +3,12 @@
 use crate::cloud::{Cloud, Told};
 use crate::differ;
 use crate::driver::{Asked, GuestDriver, Step, Verb};
-use crate::hands::Place;
+use crate::hands::{Chunk, Place};
+use crate::keys;
 use crate::ledger::{Entry, Phase};
-use crate::spec::{Guest, GuestSpec, Node, Status};
+use crate::spec::{Guest, GuestSpec, Node, Password, Status};
 use crate::walk::{self, Done};
+use corpus_core::{Map, Value};
 
 impl Cloud<'_> {
     /// Makes a machine as it is declared. `have` is what was found of it.
@@ -22,16 +24,12 @@ impl Cloud<'_> {
     fn try_present(&self, want: &GuestSpec, have: Option<&Guest>, told: &mut Told) -> Result<(), String> {
         let driver = self.driver(&want.driver).map_err(text)?;
         let node = self.node(&want.node);
+        let origin = self.origin(want, have.is_some(), told)?;
         let last = self.ledger().guests.get(&want.id).cloned();
-        if let Some(other) = last.as_ref().filter(|last| last.spec.node != want.node || last.spec.driver != want.driver)
-        {
-            let (driver, node) = (&other.spec.driver, &other.spec.node);
-            return Err(format!(
-                "{id} is a {driver} guest of {node}; it is not moved: destroy it there first (`corpus guest.destroy {id}`)",
-                id = want.id
-            ));
-        }
-        told.differences = differ::compare(driver, want, have, last.as_ref());
+        told.differences = match &origin {
+            Some(origin) => vec![differ::placed(&origin.spec, want)],
+            None => differ::compare(driver, want, have, last.as_ref()),
+        };
         let mut want = want.clone();
         if let Some(held) = last.as_ref().and_then(|last| last.held) {
             want.status = held;
@@ -40,12 +38,17 @@ impl Cloud<'_> {
         // A dry run makes no key.
         let pair = (self.settings.keys)(&want.id, !self.settings.test)?;
         let (key, keys) = pair.map_or((None, vec![]), |(key, public)| (Some(key), vec![public]));
-        let asked = Asked { node: &node, want: &want, have, given: &given, keys: &keys };
-        // One that is made anew has lost what it was given.
-        let based = have.is_some() && last.as_ref().is_some_and(|last| last.based && last.spec.base == want.base);
-        let mut steps = driver.plan(&Verb::Present, &asked).map_err(text)?.steps;
+        let moved = origin.as_ref().filter(|origin| origin.found.is_some() || have.is_some());
+        let verb = moved.map_or(Verb::Present, |origin| Verb::Move { from: origin.spec.node.clone() });
+        let have_of = moved.and_then(|origin| origin.found.as_ref()).or(have);
+        let asked = Asked { node: &node, want: &want, have: have_of, given: &given, keys: &keys };
+        let mut steps = driver.plan(&verb, &asked).map_err(text)?.steps;
+        // One that is made anew has lost what it was given; one that is brought has it with it.
+        let whole = have.is_some() || steps.iter().any(|step| matches!(step, Step::Carry { .. }));
+        let based = whole && last.as_ref().is_some_and(|last| last.based && last.spec.base == want.base);
+        self.password(&want, have.is_some(), &mut steps)?;
         base(&want, based, &mut steps);
-        let ready = last.as_ref().filter(|last| last.phase == Phase::Ready);
+        let ready = last.as_ref().filter(|last| last.phase == Phase::Ready && origin.is_none());
         let mut entry = Entry {
             phase: if ready.is_some() && have.is_some() { Phase::Ready } else { Phase::Creating },
             // What was declared before stays until it is no longer so.
@@ -55,11 +58,17 @@ impl Cloud<'_> {
             host_keys: last.as_ref().map(|last| last.host_keys.clone()).unwrap_or_default(),
             based,
             held: last.as_ref().and_then(|last| last.held),
+            from: origin.as_ref().map(|origin| Box::new(origin.spec.clone())),
         };
         entry.login.0.extend(want.roster.clone());
         // The line stands before the first effect.
         self.keep(|records| _ = records.ledger.guests.insert(want.id.clone(), entry)).map_err(text)?;
-        (self.settings.note)(&want.id, if have.is_some() { "is compared" } else { "is created" });
+        let doing = match (have.is_some(), moved.is_some()) {
+            (_, true) => "is moved",
+            (true, _) => "is compared",
+            (false, _) => "is created",
+        };
+        (self.settings.note)(&want.id, doing);
         told.steps.clone_from(&steps);
         let mut done = self.steps(driver, &node, &want.id, &steps, have.is_some())?;
         told.changes = done.changes();
@@ -75,6 +84,14 @@ impl Cloud<'_> {
             }
         })
         .map_err(text)?;
+        if let Some(origin) = &origin {
+            // It answers here; what is there is the past.
+            if !self.settings.test {
+                self.leave_behind(&want.id, told)?;
+            }
+            let places = [("old", origin.spec.node.as_str()), ("new", &want.node)];
+            told.changes.insert("node", Value::map(places.into_iter().collect()));
+        }
         told.result = if self.settings.test && changed { None } else { Some(true) };
         let what = match (changed, self.settings.test, fresh) {
             (false, ..) => "is as declared",
@@ -83,7 +100,40 @@ impl Cloud<'_> {
             (true, false, true) => "was created",
             (true, false, false) => "was changed",
         };
-        told.comment = format!("{} {what}", want.id);
+        told.comment = match &origin {
+            Some(origin) if moved.is_some() => {
+                let what = if self.settings.test { "would be moved" } else { "was moved" };
+                format!("{} {what} from {} to {}", want.id, origin.spec.node, want.node)
+            }
+            _ => format!("{} {what}", want.id),
+        };
+        Ok(())
+    }
+
+    /// Adds root's password, which the guest itself compares with the one that it has.
+    fn password(&self, want: &GuestSpec, exists: bool, steps: &mut Vec<Step>) -> Result<(), String> {
+        let Some(wanted) = want.root_password.as_ref().filter(|_| want.status == Status::Running) else {
+            return Ok(());
+        };
+        answers(want, steps);
+        // A dry run asks nothing of what is not there yet.
+        if self.settings.test && !exists {
+            return Ok(());
+        }
+        let mut args: Map = [("name", "root")].into_iter().collect();
+        match wanted {
+            Password::Hash(hash) => _ = args.insert("password", hash.as_str()),
+            Password::Generated => {
+                let Some(made) = keys::password(self.settings.store, &want.id, !self.settings.test)? else {
+                    return Ok(());
+                };
+                corpus_core::secret::keep([&made]);
+                args.insert("password", made);
+                args.insert("hash_password", true);
+            }
+        }
+        let chunk = Chunk::new(format!("{}: root's password", want.id), "user.present", args);
+        steps.push(Step::Run { at: Place::Minion(want.id.clone()), chunks: vec![chunk] });
         Ok(())
     }
 
@@ -129,14 +179,18 @@ impl Cloud<'_> {
     }
 }
 
+fn answers(want: &GuestSpec, steps: &mut Vec<Step>) {
+    if !steps.iter().any(|step| matches!(step, Step::Answers { .. })) {
+        steps.push(Step::Answers { id: want.id.clone(), patience: walk::PATIENCE });
+    }
+}
+
 /// Adds the base system, which a machine gets once.
 fn base(want: &GuestSpec, based: bool, steps: &mut Vec<Step>) {
     if want.status != Status::Running || want.base.is_empty() || based {
         return;
     }
-    if !steps.iter().any(|step| matches!(step, Step::Answers { .. })) {
-        steps.push(Step::Answers { id: want.id.clone(), patience: walk::PATIENCE });
-    }
+    answers(want, steps);
     steps.push(Step::Apply { at: Place::Minion(want.id.clone()), sls: want.base.clone() });
 }
 

@@ -83,8 +83,7 @@ fn once(corpus: &Arc<Corpus>, call: &Call, progress: Note<'_>) -> Answer {
         let wanted: Vec<&GuestSpec> = declared.guests.values().chain(&by_command).collect();
         let world = cloud.world(&cloud.places(&declared));
         let mut told: Vec<Told> = cloud.all_present(&wanted, &world);
-        let ids: BTreeSet<&str> = wanted.iter().map(|spec| spec.id.as_str()).collect();
-        let strangers = cloud.strangers(&ids, &world);
+        let strangers = cloud.strangers(&wanted, &world);
         // An end that was begun is finished; what is only no longer declared waits for `prune`.
         for stranger in strangers.iter().filter(|stranger| stranger.ours) {
             let begun = ledger.guests.get(&stranger.id).is_some_and(|entry| entry.phase == Phase::Destroying);

@@ -39,6 +39,7 @@ table! {
     "guest.show" "(name)" "Returns all that is known of a machine." => show;
     "guest.ports" "(node=None)" "Lists which ports of the nodes lead where." => ports;
     "guest.ssh_config" "()" "Returns a block of SSH client configuration for each machine." => ssh_config;
+    "guest.password" "(name)" "Returns the password that was made for a machine's root (`root_password: true`)." => password;
     "guest.destroy" "(*names, test=False)" "Ends machines; a saltified one is let go and goes on running." => destroy;
     "guest.start" "(*names, test=False)" "Starts machines." => |c, call, p| plain(c, call, p, Verb::Start);
     "guest.stop" "(*names, kill=False, test=False)" "Stops machines; they stay stopped until they are started." => stop;
@@ -47,6 +48,7 @@ table! {
     "guest.snapshot" "(name, snapshot, test=False)" "Keeps what a machine is now, under a name." => snapshot;
     "guest.restore" "(name, snapshot, test=False)" "Makes a machine what it was." => restore;
     "guest.clone" "(name, to, test=False)" "Copies a machine under another name." => clone;
+    "guest.move" "(name, node, test=False)" "Brings a machine that a command made to another node; of a declared one, change `node`." => move_to;
     "guest.resize" "(name, memory=None, cpu=None, disk=None, test=False)" "Changes a machine's memory, processors or disk." => resize;
     "guest.exec" "(name, *command)" "Runs a command in a machine, through its node." => exec;
     "reconcile" "(watch=False, interval=30, prune=False, test=False)"
@@ -93,7 +95,7 @@ fn look(corpus: &Arc<Corpus>, call: &Call, progress: Note<'_>, full: bool) -> An
     let at = At::new(corpus, progress)?;
     let (_, world, _) = seen(&at)?;
     let mut out: std::collections::BTreeMap<String, std::collections::BTreeMap<String, Map>> = Default::default();
-    for guest in world.guests.values() {
+    for guest in &world.guests {
         let mut one = Map::new();
         one.insert("id", guest.id.as_str());
         one.insert("name", guest.id.as_str());
@@ -131,11 +133,12 @@ fn list(corpus: &Arc<Corpus>, call: &Call, progress: Note<'_>) -> Answer {
     let book: crate::book::Book =
         at.store.read("book.json").map_err(|error| Failure::new(Kind::Function, error.to_string()))?;
     let mut out = Map::new();
+    let found = world.guests.iter().map(|guest| &guest.id);
     let ids: std::collections::BTreeSet<&String> =
-        ledger.guests.keys().chain(declared.guests.keys()).chain(world.guests.keys()).collect();
+        ledger.guests.keys().chain(declared.guests.keys()).chain(found).collect();
     for id in ids {
-        let found = world.guests.get(id);
         let want = declared.guests.get(id).or_else(|| ledger.guests.get(id).map(|entry| &entry.spec));
+        let found = want.map_or_else(|| world.guests.iter().find(|guest| guest.id == *id), |want| world.at(want));
         let mut one = Map::new();
         let text = |a: Option<&String>, b: Option<&String>| a.or(b).cloned();
         let node = text(want.map(|want| &want.node), found.map(|found| &found.node)).unwrap_or_default();
@@ -184,7 +187,7 @@ fn show(corpus: &Arc<Corpus>, call: &Call, progress: Note<'_>) -> Answer {
         }
     }
     out.insert("declared", value(serde_json::to_value(&shown)));
-    out.insert("found", value(serde_json::to_value(found.guests.get(&id))));
+    out.insert("found", value(serde_json::to_value(found.at(&want))));
     out.insert("given", value(serde_json::to_value(&given)));
     if let Some(entry) = ledger.guests.get(&id) {
         out.insert("phase", value(serde_json::to_value(entry.phase)));
@@ -225,6 +228,19 @@ fn ssh_config(corpus: &Arc<Corpus>, call: &Call, progress: Note<'_>) -> Answer {
     let at = At::new(corpus, progress)?;
     let text = std::fs::read_to_string(at.store.path("ssh_config")).unwrap_or_default();
     Ok(finish(&at, call, text.into(), false))
+}
+
+/// Shown to who may read it in the folder of the clouds.
+fn password(corpus: &Arc<Corpus>, call: &Call, progress: Note<'_>) -> Answer {
+    let at = At::new(corpus, progress)?;
+    let id = one_name(call)?;
+    spec_of(&at, &id)?;
+    let kept = crate::keys::password(&at.store, &id, false).map_err(|why| Failure::new(Kind::Function, why))?;
+    let none = || {
+        Failure::new(Kind::Function, format!("no password was made for {id}"))
+            .hint("declare it with `root_password: true`, and `corpus map.apply`")
+    };
+    Ok(finish(&at, call, kept.ok_or_else(none)?.into(), false))
 }
 
 fn one_name(call: &Call) -> Result<String, Failure> {
@@ -365,6 +381,20 @@ fn restore(corpus: &Arc<Corpus>, call: &Call, progress: Note<'_>) -> Answer {
 fn clone(corpus: &Arc<Corpus>, call: &Call, progress: Note<'_>) -> Answer {
     let to = second(call, "to")?;
     one(corpus, call, progress, Verb::Clone { to })
+}
+
+fn move_to(corpus: &Arc<Corpus>, call: &Call, progress: Note<'_>) -> Answer {
+    let at = At::new(corpus, progress)?;
+    let (id, node) = (one_name(call)?, second(call, "node")?);
+    let mut spec = spec_of(&at, &id)?;
+    let declared = at.declared(&[])?;
+    if declared.guests.contains_key(&id) {
+        let what = format!("{id} is declared at {}; what is said here would not last", spec.place);
+        return Err(Failure::new(Kind::Usage, what).hint(format!("write `node: {node}` there, and `corpus map.apply`")));
+    }
+    spec.node = node;
+    let told = present(&at, &declared, &[&spec], is_test(corpus, call), &title(call))?;
+    Ok(answer(&at, call, &told, Map::new()))
 }
 
 fn resize(corpus: &Arc<Corpus>, call: &Call, progress: Note<'_>) -> Answer {

@@ -125,6 +125,9 @@ pub struct GuestSpec {
     pub domains: Vec<String>,
     /// SLS files of the guest type's base system.
     pub base: Vec<String>,
+    /// Root's password inside, for its console.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_password: Option<Password>,
     /// What only the driver understands, checked against its schema.
     pub options: Map,
     /// What the roster says of its minion: `minion_opts`, `grains`.
@@ -133,6 +136,15 @@ pub struct GuestSpec {
     /// Where it was declared, `file:line:column`, or by which command.
     #[serde(default)]
     pub place: String,
+}
+
+/// A password that is to be. In clear it is in no declaration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Password {
+    /// One that corpus makes and keeps.
+    Generated,
+    Hash(String),
 }
 
 /// A machine as it is found.

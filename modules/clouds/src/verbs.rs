@@ -4,7 +4,7 @@ use crate::cloud::{Cloud, CloudError, Told};
 use crate::differ;
 use crate::driver::{Asked, DriverError, Reach, Verb, leads_to};
 use crate::ledger::{Entry, Phase};
-use crate::spec::{Guest, Status};
+use crate::spec::{Guest, GuestSpec, Status};
 use crate::walk;
 use corpus_core::Value;
 
@@ -184,44 +184,17 @@ impl Cloud<'_> {
         if let Err(error) = mark {
             return told.fail(error);
         }
-        let node = self.node(&entry.spec.node);
-        let plan = (|| -> Result<_, DriverError> {
-            let driver = self.driver(&entry.spec.driver)?;
-            let given = self.given(&node.id, id).unwrap_or_default();
-            let asked = Asked { node: &node, want: &entry.spec, have: None, given: &given, keys: &[] };
-            Ok((driver, driver.plan(&Verb::Destroy, &asked)?))
-        })();
-        let (driver, plan) = match plan {
-            Ok(plan) => plan,
-            Err(error) => return told.fail(error),
-        };
-        told.steps.clone_from(&plan.steps);
         (self.settings.note)(id, "is destroyed");
-        let done = walk::perform(driver, &plan.steps, self.settings.hands, self.settings.test, true);
-        told.changes = done.changes();
-        told.reports = done.reports;
-        if let Some(why) = done.failed {
-            return told.fail(why);
-        }
-        // First the way to it, then the line: what is left by a kill in between is found again.
-        self.records().book.release(&node.id, id);
-        let last = !self.records().ledger.on(&node.id, driver.kind()).any(|other| other != id);
-        let leave = if last { driver.leave(&entry.spec) } else { vec![] };
-        if driver.capabilities().allocates {
-            match self.front(&node, leave) {
-                Ok(report) => {
-                    if let Some(why) = walk::failure(&report) {
-                        return told.fail(why);
-                    }
-                    told.reports.push((node.id.clone(), report));
-                }
-                Err(error) => return told.fail(error),
+        // A move that was cut off has it in two places.
+        for spec in entry.specs() {
+            if let Err(why) = self.remove(spec, &mut told) {
+                return told.fail(why);
             }
         }
         if let Err(error) = self.keep(|records| _ = records.ledger.guests.remove(id)) {
             return told.fail(error);
         }
-        let let_go = driver.kind() == "saltify";
+        let let_go = entry.spec.driver == "saltify";
         told.result = if self.settings.test { None } else { Some(true) };
         told.comment = match (self.settings.test, let_go) {
             (true, true) => format!("{id} would be let go; it goes on running"),
@@ -232,6 +205,35 @@ impl Cloud<'_> {
         told.changes
             .insert("status", Value::map([("old", entry.phase_word()), ("new", differ::ABSENT)].into_iter().collect()));
         told
+    }
+
+    /// Ends a machine at its place: itself, the way to it, and what the node had only for such.
+    pub(crate) fn remove(&self, spec: &GuestSpec, told: &mut Told) -> Result<(), String> {
+        let text = |error: DriverError| error.to_string();
+        let (id, node) = (&spec.id, self.node(&spec.node));
+        let driver = self.driver(&spec.driver).map_err(text)?;
+        let given = self.given(&node.id, id).unwrap_or_default();
+        let asked = Asked { node: &node, want: spec, have: None, given: &given, keys: &[] };
+        let plan = driver.plan(&Verb::Destroy, &asked).map_err(text)?;
+        told.steps.extend(plan.steps.clone());
+        let done = walk::perform(driver, &plan.steps, self.settings.hands, self.settings.test, true);
+        told.changes.0.extend(done.changes().0);
+        told.reports.extend(done.reports);
+        if let Some(why) = done.failed {
+            return Err(why);
+        }
+        // First the way to it, then the line: what is left by a kill in between is found again.
+        self.records().book.release(&node.id, id);
+        let last = !self.records().ledger.on(&node.id, driver.kind()).any(|other| other != id);
+        let leave = if last { driver.leave(spec) } else { vec![] };
+        if driver.capabilities().allocates {
+            let report = self.front(&node, leave).map_err(|error| error.to_string())?;
+            if let Some(why) = walk::failure(&report) {
+                return Err(why);
+            }
+            told.reports.push((node.id, report));
+        }
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Performs a plan: step after step through the hands, each record kept, and an end at the first failure.
 
 use crate::driver::{DriverError, GuestDriver, Step};
-use crate::hands::{Hands, HandsError};
+use crate::hands::{Hands, HandsError, Place};
 use corpus_core::{Call, Map, RunReport, Value, python};
 use std::time::Duration;
 
@@ -104,6 +104,18 @@ fn one(
             let value = driver.perform(name, args).map_err(|error: DriverError| error.to_string())?;
             done.value = Some(value);
             Ok(())
+        }
+        Step::Carry { .. } if test => {
+            done.unknown = true;
+            Ok(())
+        }
+        Step::Carry { from, to, name, send, receive } => {
+            let program = |at: &Place, fun: &str| -> Result<Vec<String>, String> {
+                let answer = hands.call(at, &Call::new(fun, vec![name.as_str().into()])).map_err(told)?;
+                Ok(answer.as_list().unwrap_or_default().iter().map(python::str).collect())
+            };
+            let (send, receive) = (program(from, send)?, program(to, receive)?);
+            hands.carry((from, &send), (to, &receive)).map_err(told)
         }
         Step::Ask { at, fun, args, kwargs } => {
             if test {

@@ -43,6 +43,8 @@ pub struct Present {
     pub options: Option<Value>,
     /// An archive of its file system: a path of the machine or a URL such as `salt://web.tar.gz`.
     pub image: Option<String>,
+    /// Its files were brought to the machine (`lxc.receive`) from another, where it was.
+    pub received: Option<bool>,
     /// A configuration file for the template.
     pub config: Option<String>,
     /// The file system of an LVM volume.
@@ -109,7 +111,12 @@ impl State for Present {
         args.0.retain(|key, _| key.as_str().is_some_and(|key| !corpus_core::keywords::is_engine_word(key)));
         let spec = Spec::read(&args, cx.data).map_err(StateError::Failed)?;
         let wanted = spec.wanted().map_err(StateError::Failed)?;
-        if spec.base.is_none() && spec.template.is_none() && spec.image.is_none() && spec.clone_from.is_none() {
+        if spec.base.is_none()
+            && spec.template.is_none()
+            && spec.image.is_none()
+            && spec.clone_from.is_none()
+            && !spec.received
+        {
             return Err(StateError::failed(
                 "No template, image, or clone_from parameter was found in either the state's arguments or the LXC profile",
             ));

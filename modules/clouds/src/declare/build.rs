@@ -3,7 +3,7 @@
 use super::source::{Item, Layers, Source};
 use super::{COMMON, IDLE, Read};
 use crate::drivers::{Drivers, check_options};
-use crate::spec::{self, GuestSpec, Port, Protocol, Status};
+use crate::spec::{self, GuestSpec, Password, Port, Protocol, Status};
 use corpus_core::{Diagnostic, Map, Pos, Value, python, suggest};
 
 /// What Docker users write to wire a port to a container.
@@ -87,6 +87,7 @@ pub fn guest(id: &str, mut layers: Layers, drivers: &Drivers, at: &At<'_>) -> Re
             want.domains.push(domain);
         }
     }
+    want.root_password = read.of(layers.take("root_password"), password).flatten();
     want.base = read.of(layers.take("base_sls"), words).unwrap_or_default();
     let minion = [("minion", "minion_opts"), ("grains", "grains")];
     let minion: Vec<(&str, Item)> = minion.into_iter().filter_map(|(key, to)| Some((to, layers.take(key)?))).collect();
@@ -149,6 +150,19 @@ fn status(value: &Value) -> Result<Status, String> {
         Some("stopped") => Ok(Status::Stopped),
         Some("frozen") => Ok(Status::Frozen),
         _ => Err(format!("`status` is running, stopped or frozen, not {}", python::repr(value))),
+    }
+}
+
+fn password(value: &Value) -> Result<Option<Password>, String> {
+    match (value, value.as_str()) {
+        (Value::Null | Value::Bool(false), _) => Ok(None),
+        (Value::Bool(true), _) => Ok(Some(Password::Generated)),
+        (_, Some(hash)) if hash.starts_with('$') && !hash.contains([':', '\n']) => {
+            Ok(Some(Password::Hash(hash.into())))
+        }
+        _ => Err("`root_password` is true (one is made and kept: `corpus guest.password`) or a hash, as `mkpasswd -m \
+                  sha-512` writes it"
+            .into()),
     }
 }
 

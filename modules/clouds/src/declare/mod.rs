@@ -31,6 +31,7 @@ pub const COMMON: &[&str] = &[
     "ports",
     "domains",
     "base_sls",
+    "root_password",
     "status",
     "minion",
     "grains",

@@ -1,7 +1,7 @@
 //! Docker containers on a compute node, by the states `docker_container.*` in the node's minion. A published port is the
 //! node's NAT: the book says which.
 
-use super::{pass, text};
+use super::{ask, cores, function, named, one_state, pass, place, text};
 use crate::driver::{Asked, Capabilities, DriverError, Field, GuestDriver, GuestPlan, Kind, Reach, Step, Verb};
 use crate::hands::{Chunk, Hands, Place};
 use crate::spec::{Guest, GuestSpec, Isolation, Node, Status};
@@ -48,7 +48,10 @@ impl GuestDriver for Docker {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             isolation: Isolation::Container,
-            verbs: &["create", "start", "stop", "restart", "freeze", "destroy", "snapshot", "clone", "resize", "exec"],
+            verbs: &[
+                "create", "start", "stop", "restart", "freeze", "destroy", "snapshot", "clone", "move", "resize",
+                "exec",
+            ],
             not: &[(
                 "restore",
                 "a container is made anew from the image that `snapshot` committed: declare it as `image`",
@@ -77,49 +80,35 @@ impl GuestDriver for Docker {
 
     fn plan(&self, verb: &Verb, asked: &Asked<'_>) -> Result<GuestPlan, DriverError> {
         self.capabilities().allow(self.kind(), verb)?;
-        let at = Place::Minion(asked.node.id.clone());
+        let at = place(asked);
         let want = asked.want;
-        let run = |chunk: Chunk| Ok(GuestPlan { steps: vec![Step::Run { at: at.clone(), chunks: vec![chunk] }] });
-        let function = |fun: &str, args: &[(&str, Value)]| {
-            let all = args.iter().map(|(key, value)| one(key, value.clone()));
-            let call: Map = [(fun, Value::list(all.collect()))].into_iter().collect();
-            Chunk::new(format!("{fun} {}", want.id), "module.run", call)
-        };
-        let name = ("name", Value::str(&want.id));
         match verb {
             Verb::Present | Verb::Clone { .. } => present(asked, at.clone()),
-            Verb::Start => run(function("docker.start", &[name])),
-            Verb::Restart => run(function("docker.restart", &[name])),
-            Verb::Stop { kill: true } => run(function("docker.kill", &[name])),
-            Verb::Stop { kill: false } => run(stopped(want)),
-            Verb::Freeze => run(function("docker.pause", &[name])),
+            Verb::Move { from } => moved(asked, at.clone(), from),
+            Verb::Start => function(asked, "docker.start", &[]),
+            Verb::Restart => function(asked, "docker.restart", &[]),
+            Verb::Stop { kill: true } => function(asked, "docker.kill", &[]),
+            Verb::Stop { kill: false } => one_state(asked, stopped(want)),
+            Verb::Freeze => function(asked, "docker.pause", &[]),
             Verb::Destroy => {
-                let mut args = named(want);
-                args.insert("force", true);
-                run(Chunk::new(format!("docker: {}", want.id), "docker_container.absent", args))
+                let args = named(want, &[("force", true.into())]);
+                one_state(asked, Chunk::new(format!("docker: {}", want.id), "docker_container.absent", args))
             }
             Verb::Snapshot { name: to } => {
                 let repository = format!("corpus/{}", want.id);
-                run(function("docker.commit", &[name, ("repository", repository.into()), ("tag", to.as_str().into())]))
+                function(asked, "docker.commit", &[("repository", repository.into()), ("tag", to.as_str().into())])
             }
             Verb::Resize { disk: Some(_), .. } => Err(DriverError::Refused(format!(
                 "the disk of {} cannot be resized: a container's layer has no size of its own; give it a volume",
                 want.id
             ))),
             Verb::Resize { memory, cpu, .. } => {
-                let mut args = vec![name];
+                let mut args = vec![];
                 args.extend(memory.map(|bytes| ("memory", bytes.into())));
-                args.extend(cpu.map(|millis| ("cpus", Value::Float(f64::from(millis) / 1000.0))));
-                run(function("docker.update", &args))
+                args.extend(cpu.map(|millis| ("cpus", cores(millis))));
+                function(asked, "docker.update", &args)
             }
-            Verb::Exec { argv } => Ok(GuestPlan {
-                steps: vec![Step::Ask {
-                    at,
-                    fun: "docker.run_all".into(),
-                    args: vec![want.id.as_str().into(), argv.clone().into()],
-                    kwargs: Map::new(),
-                }],
-            }),
+            Verb::Exec { argv } => ask(asked, "docker.run_all", argv),
             Verb::Restore { .. } => Err(DriverError::Refused("docker cannot restore".into())),
         }
     }
@@ -152,16 +141,20 @@ impl GuestDriver for Docker {
     }
 }
 
-fn one(key: &str, value: Value) -> Value {
-    Value::map([(key, value)].into_iter().collect())
-}
-
-fn named(want: &GuestSpec) -> Map {
-    [("name", want.id.as_str())].into_iter().collect()
-}
-
 fn stopped(want: &GuestSpec) -> Chunk {
-    Chunk::new(format!("docker: {} stopped", want.id), "docker_container.stopped", named(want))
+    Chunk::new(format!("docker: {} stopped", want.id), "docker_container.stopped", named(want, &[]))
+}
+
+/// A container is its image and what is declared: it is made anew, unless there is more of it.
+fn moved(asked: &Asked<'_>, at: Place, from: &str) -> Result<GuestPlan, DriverError> {
+    if asked.want.options.contains("binds") {
+        return Err(DriverError::Refused(format!(
+            "the data of {id} (`binds`) would stay on {from}: bring them over, end it there (`corpus guest.destroy {id}`), \
+             and it is made anew where it is declared",
+            id = asked.want.id,
+        )));
+    }
+    present(asked, at)
 }
 
 fn present(asked: &Asked<'_>, at: Place) -> Result<GuestPlan, DriverError> {
@@ -175,7 +168,7 @@ fn present(asked: &Asked<'_>, at: Place) -> Result<GuestPlan, DriverError> {
             want.id
         )));
     }
-    let mut args = named(want);
+    let mut args = named(want, &[]);
     args.insert("image", image.as_str());
     const SAME: &[&str] = &[
         "command",
@@ -205,7 +198,7 @@ fn present(asked: &Asked<'_>, at: Place) -> Result<GuestPlan, DriverError> {
         args.insert("memory", bytes);
     }
     if let Some(millis) = want.cpu {
-        args.insert("cpus", f64::from(millis) / 1000.0);
+        args.insert("cpus", cores(millis));
     }
     let mut bindings = vec![];
     for given in asked.given.ports.values() {

@@ -1,9 +1,10 @@
 //! LXC containers on a compute node. What is done there is done by the states `lxc.*` in the node's minion.
 
-use super::{pass, text};
+use super::{ask, cores, function, named, one_state, pass, place, text};
 use crate::driver::{Asked, Capabilities, DriverError, Field, GuestDriver, GuestPlan, Kind, Reach, Step, Verb};
 use crate::hands::{Chunk, Hands, Place};
 use crate::spec::{Guest, GuestSpec, Isolation, Node, Status, shown};
+use crate::walk::PATIENCE;
 use corpus_core::{Call, Map, Value, python};
 
 /// The driver.
@@ -46,8 +47,8 @@ impl GuestDriver for Lxc {
         Capabilities {
             isolation: Isolation::Container,
             verbs: &[
-                "create", "start", "stop", "restart", "freeze", "destroy", "snapshot", "restore", "clone", "resize",
-                "exec",
+                "create", "start", "stop", "restart", "freeze", "destroy", "snapshot", "restore", "clone", "move",
+                "resize", "exec",
             ],
             not: &[],
             allocates: true,
@@ -84,48 +85,32 @@ impl GuestDriver for Lxc {
 
     fn plan(&self, verb: &Verb, asked: &Asked<'_>) -> Result<GuestPlan, DriverError> {
         self.capabilities().allow(self.kind(), verb)?;
-        let at = Place::Minion(asked.node.id.clone());
+        let at = place(asked);
         let want = asked.want;
         let run = |fun: &str, args: &[(&str, Value)]| {
-            let chunk = Chunk::new(format!("{fun} {}", want.id), fun, named(want, args));
-            Ok(GuestPlan { steps: vec![Step::Run { at: at.clone(), chunks: vec![chunk] }] })
-        };
-        // What has no state is a function that the walker's `module.run` calls.
-        let function = |fun: &str, args: &[(&str, Value)]| {
-            let mut all = named(want, args);
-            let arg: Vec<Value> = all.iter().map(|(key, value)| one(&python::str(key), value.clone())).collect();
-            all = [(fun, Value::list(arg))].into_iter().collect();
-            let chunk = Chunk::new(format!("{fun} {}", want.id), "module.run", all);
-            Ok(GuestPlan { steps: vec![Step::Run { at: at.clone(), chunks: vec![chunk] }] })
+            one_state(asked, Chunk::new(format!("{fun} {}", want.id), fun, named(want, args)))
         };
         match verb {
-            Verb::Present => Ok(present(asked, at)),
+            Verb::Present | Verb::Clone { .. } => Ok(present(asked, at, false)),
+            Verb::Move { from } => moved(asked, at, from),
             Verb::Start => run("lxc.running", &[]),
             Verb::Restart => run("lxc.running", &[("restart", true.into())]),
             Verb::Stop { kill } => run("lxc.stopped", &[("kill", (*kill).into())]),
             Verb::Freeze => run("lxc.frozen", &[]),
             Verb::Destroy => run("lxc.absent", &[("stop", true.into())]),
-            Verb::Snapshot { name } => function("lxc.snapshot", &[("comment", name.as_str().into())]),
-            Verb::Restore { name } => function("lxc.restore", &[("snapshot", snapshot(asked, name)?.into())]),
-            Verb::Clone { .. } => Ok(present(asked, at)),
+            Verb::Snapshot { name } => function(asked, "lxc.snapshot", &[("comment", name.as_str().into())]),
+            Verb::Restore { name } => function(asked, "lxc.restore", &[("snapshot", snapshot(asked, name)?.into())]),
             Verb::Resize { memory, cpu, disk } => {
                 let mut want = want.clone();
                 want.memory = memory.or(want.memory);
                 want.cpu = cpu.or(want.cpu);
                 want.disk = disk.or(want.disk);
                 want.status = asked.have.map_or(want.status, |have| have.status);
-                let mut plan = present(&Asked { want: &want, ..*asked }, at);
+                let mut plan = present(&Asked { want: &want, ..*asked }, at, false);
                 plan.steps.truncate(1);
                 Ok(plan)
             }
-            Verb::Exec { argv } => Ok(GuestPlan {
-                steps: vec![Step::Ask {
-                    at,
-                    fun: "lxc.run_all".into(),
-                    args: vec![want.id.as_str().into(), argv.clone().into()],
-                    kwargs: Map::new(),
-                }],
-            }),
+            Verb::Exec { argv } => ask(asked, "lxc.run_all", argv),
         }
     }
 
@@ -158,22 +143,10 @@ impl GuestDriver for Lxc {
     }
 
     fn leave(&self, last: &GuestSpec) -> Vec<Chunk> {
-        let bridge = text(last, "bridge").unwrap_or_else(|| BRIDGE.into());
+        let bridge = bridge(last);
         let args = [("name", bridge.as_str())].into_iter().collect();
         vec![Chunk::new(format!("lxc: no bridge {bridge}"), "lxc.bridge_absent", args)]
     }
-}
-
-fn one(key: &str, value: Value) -> Value {
-    Value::map([(key, value)].into_iter().collect())
-}
-
-fn named(want: &GuestSpec, args: &[(&str, Value)]) -> Map {
-    let mut all: Map = [("name", want.id.as_str())].into_iter().collect();
-    for (key, value) in args {
-        all.insert(*key, value.clone());
-    }
-    all
 }
 
 /// LXC numbers snapshots; a name of ours is the comment that it was made with.
@@ -191,8 +164,39 @@ fn snapshot(asked: &Asked<'_>, name: &str) -> Result<String, DriverError> {
     Err(DriverError::Refused(format!("{} has no snapshot `{name}`; {known}", asked.want.id)))
 }
 
-/// The node's part first, then the guest.
-fn present(asked: &Asked<'_>, at: Place) -> GuestPlan {
+/// Stops it where it was, and has it brought; it must not start there again by itself.
+fn moved(asked: &Asked<'_>, at: Place, from: &str) -> Result<GuestPlan, DriverError> {
+    let (want, there) = (asked.want, Place::Minion(from.to_owned()));
+    let mut steps = vec![];
+    let arrived = asked.have.is_some_and(|have| have.node == asked.node.id);
+    if !arrived {
+        let snapshots = asked.have.map_or(0, |have| have.snapshots.len());
+        if snapshots > 0 {
+            return Err(DriverError::Refused(format!(
+                "{id} has {snapshots} on {from}, which do not come with it: take them away there first \
+                 (`corpus {from} lxc.snapshot_remove {id} snap0`)",
+                id = want.id,
+                snapshots = if snapshots == 1 { "a snapshot".into() } else { format!("{snapshots} snapshots") },
+            )));
+        }
+        let still = Chunk::new(format!("lxc: {} stopped on {from}", want.id), "lxc.stopped", named(want, &[]));
+        let off: Map = [("lxc.start.auto", "0")].into_iter().collect();
+        let off = named(want, &[("lxc_conf", vec![Value::from(off)].into())]);
+        let off = Chunk::new(format!("lxc: {} not by itself on {from}", want.id), "lxc.edited_conf", off).after(&still);
+        steps.push(Step::Run { at: there.clone(), chunks: vec![still, off] });
+        steps.push(Step::Run { at: at.clone(), chunks: node(asked) });
+        let [send, receive] = ["lxc.send", "lxc.receive"].map(str::to_owned);
+        steps.push(Step::Carry { from: there, to: at.clone(), name: want.id.clone(), send, receive });
+    }
+    steps.extend(present(asked, at, !arrived).steps);
+    if want.status == Status::Running {
+        steps.push(Step::Answers { id: want.id.clone(), patience: PATIENCE });
+    }
+    Ok(GuestPlan { steps })
+}
+
+/// What a node needs for guests.
+fn node(asked: &Asked<'_>) -> Vec<Chunk> {
     let want = asked.want;
     let mut chunks = vec![];
     if want.options.get("packages").is_none_or(Value::truthy) {
@@ -203,13 +207,24 @@ fn present(asked: &Asked<'_>, at: Place) -> GuestPlan {
             [("pkgs", packages)].into_iter().collect(),
         ));
     }
-    let bridge = text(want, "bridge").unwrap_or_else(|| BRIDGE.into());
     if let (Some(gateway), prefix) = (asked.given.gateway, asked.given.prefix) {
+        let bridge = bridge(want);
         let mut args: Map = [("name", bridge.as_str())].into_iter().collect();
         args.insert("address", format!("{gateway}/{prefix}"));
         args.insert("nat", true);
         chunks.push(Chunk::new(format!("lxc: bridge {bridge}"), "lxc.bridge_present", args));
     }
+    chunks
+}
+
+fn bridge(want: &GuestSpec) -> String {
+    text(want, "bridge").unwrap_or_else(|| BRIDGE.into())
+}
+
+/// The node's part first, then the guest.
+fn present(asked: &Asked<'_>, at: Place, received: bool) -> GuestPlan {
+    let want = asked.want;
+    let mut chunks = node(asked);
     let mut args = named(want, &[]);
     pass(
         want,
@@ -232,7 +247,12 @@ fn present(asked: &Asked<'_>, at: Place) -> GuestPlan {
     if args.str("base") == Some("default") {
         args.remove("base");
     }
-    if let Some(origin) = &want.clone_from {
+    if received {
+        for other in ["base", "template", "options", "backing"] {
+            args.remove(other);
+        }
+        args.insert("received", true);
+    } else if let Some(origin) = &want.clone_from {
         for other in ["base", "template", "options"] {
             args.remove(other);
         }
@@ -245,14 +265,14 @@ fn present(asked: &Asked<'_>, at: Place) -> GuestPlan {
     if let (Some(ip), Some(gateway)) = (asked.given.ip, asked.given.gateway) {
         args.insert("address", format!("{ip}/{}", asked.given.prefix));
         args.insert("gateway", gateway.to_string());
-        args.insert("bridge", bridge.as_str());
+        args.insert("bridge", bridge(want));
     }
     args.insert("mac", asked.given.mac.clone());
     if let Some(bytes) = want.memory {
         args.insert("memory", shown(bytes));
     }
     if let Some(millis) = want.cpu {
-        args.insert("cpus", f64::from(millis) / 1000.0);
+        args.insert("cpus", cores(millis));
     }
     if let Some(bytes) = want.disk {
         args.insert("disk", shown(bytes));

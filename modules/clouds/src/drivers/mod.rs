@@ -4,7 +4,8 @@ pub mod docker;
 pub mod lxc;
 pub mod saltify;
 
-use crate::driver::{DriverError, GuestDriver, Kind};
+use crate::driver::{Asked, DriverError, GuestDriver, GuestPlan, Kind, Step};
+use crate::hands::{Chunk, Place};
 use crate::spec::{GuestSpec, size};
 use corpus_core::{Map, Value, python, suggest};
 
@@ -89,4 +90,42 @@ pub(crate) fn pass(want: &GuestSpec, args: &mut Map, keys: &[(&str, &str)]) {
             args.insert(*to, value.clone());
         }
     }
+}
+
+/// The machine that a guest's node is.
+pub(crate) fn place(asked: &Asked<'_>) -> Place {
+    Place::Minion(asked.node.id.clone())
+}
+
+/// A plan of one state on the guest's node.
+pub(crate) fn one_state(asked: &Asked<'_>, chunk: Chunk) -> Result<GuestPlan, DriverError> {
+    Ok(GuestPlan { steps: vec![Step::Run { at: place(asked), chunks: vec![chunk] }] })
+}
+
+/// What has no state is a function that the walker's `module.run` calls.
+pub(crate) fn function(asked: &Asked<'_>, fun: &str, args: &[(&str, Value)]) -> Result<GuestPlan, DriverError> {
+    let one = |(key, value): (&Value, &Value)| Value::map([(key.clone(), value.clone())].into_iter().collect());
+    let all = named(asked.want, args);
+    let call: Map = [(fun, Value::list(all.iter().map(one).collect()))].into_iter().collect();
+    one_state(asked, Chunk::new(format!("{fun} {}", asked.want.id), "module.run", call))
+}
+
+/// A plan that runs a command inside, by a function of the node.
+pub(crate) fn ask(asked: &Asked<'_>, fun: &str, argv: &[String]) -> Result<GuestPlan, DriverError> {
+    let args = vec![asked.want.id.as_str().into(), argv.to_vec().into()];
+    Ok(GuestPlan { steps: vec![Step::Ask { at: place(asked), fun: fun.into(), args, kwargs: Map::new() }] })
+}
+
+/// Arguments, the guest's name first.
+pub(crate) fn named(want: &GuestSpec, args: &[(&str, Value)]) -> Map {
+    let mut all: Map = [("name", want.id.as_str())].into_iter().collect();
+    for (key, value) in args {
+        all.insert(*key, value.clone());
+    }
+    all
+}
+
+/// Processors, as states take them.
+pub(crate) fn cores(millis: u32) -> Value {
+    Value::Float(f64::from(millis) / 1000.0)
 }

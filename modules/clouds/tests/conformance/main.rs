@@ -2,6 +2,7 @@
 //! touches nothing, the end leaves nothing, what cannot be done is refused with a reason. And every call fails once, in
 //! each of four ways: the next run converges, with no duplicate and no ghost.
 
+mod moves;
 mod world;
 
 use corpus_clouds::cloud::{Cloud, Settings};
@@ -10,7 +11,6 @@ use corpus_clouds::spec::{GuestSpec, Node, Port, Status};
 use corpus_clouds::store::Store;
 use corpus_clouds::{Drivers, Guest, Told};
 use corpus_core::Map;
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, Ordering};
 use world::{Api, Killed, MODES, Things, World};
@@ -67,7 +67,10 @@ impl Installation {
     fn new(start: &Things) -> Self {
         let world = World::default();
         world.state().things = start.clone();
-        let place = tempfile::tempdir().expect("a folder");
+        // Records are synced to the disk; in memory that costs nothing.
+        let memory = std::path::Path::new("/dev/shm");
+        let place = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        let place = place.expect("a folder");
         let store = Store::new(place.path().join("cloud"));
         Self { drivers: Drivers::default().with(Box::new(Api(world.clone()))), world, store, _place: place }
     }
@@ -77,7 +80,9 @@ impl Installation {
             store: &self.store,
             drivers: &self.drivers,
             hands: &self.world,
-            nodes: BTreeMap::from([("n1".to_owned(), Node::new("n1", "192.0.2.1"))]),
+            nodes: [("n1", "192.0.2.1"), ("n2", "192.0.2.2")]
+                .map(|(id, address)| (id.to_owned(), Node::new(id, address)))
+                .into(),
             keys: &|id, _| Ok(Some((format!("/keys/{id}"), "ssh-ed25519 AAAA corpus".into()))),
             random: &|| {
                 static NEXT: AtomicU8 = AtomicU8::new(0);

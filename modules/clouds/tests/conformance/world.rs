@@ -33,18 +33,22 @@ pub struct Box_ {
     pub args: Map,
     pub based: Vec<String>,
     pub snapshots: Vec<String>,
+    /// What it holds.
+    pub data: String,
 }
 
 /// What there is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Things {
-    /// By kind, then by name.
+    /// By kind, then by name. What is not on the node `n1` has its node's name with the kind: `lxc@n2`.
     pub guests: BTreeMap<(String, String), Box_>,
     pub bridges: BTreeSet<String>,
     pub packages: BTreeSet<String>,
     pub files: BTreeMap<String, String>,
-    /// The rules that are loaded.
-    pub rules: Option<String>,
+    /// The rules that are loaded, by node.
+    pub rules: BTreeMap<String, String>,
+    /// Files that came to a node for a guest that is not made yet.
+    pub came: BTreeMap<(String, String), (String, Vec<String>)>,
     /// Boxes that answer SSH, with the base systems they got.
     pub boxes: BTreeMap<String, Vec<String>>,
     /// What the API made: client token to id and status.
@@ -105,14 +109,26 @@ fn changed(args: &[(&str, &str)]) -> Map {
     args.iter().map(|(key, value)| (*key, Value::from(*value))).collect()
 }
 
-fn kind_of(fun: &str) -> &'static str {
-    if fun.starts_with("docker") { "docker" } else { "lxc" }
+fn kind_of(fun: &str, at: &Place) -> String {
+    let kind = if fun.starts_with("docker") { "docker" } else { "lxc" };
+    format!("{kind}{}", suffix(at))
+}
+
+fn suffix(at: &Place) -> String {
+    match at {
+        Place::Minion(id) if id != "n1" => format!("@{id}"),
+        _ => String::new(),
+    }
+}
+
+fn rules_of(files: &BTreeMap<String, String>, at: &Place) -> Option<String> {
+    files.get(&(corpus_clouds::net::FILE.to_owned() + &suffix(at))).cloned()
 }
 
 /// Runs one state; returns its changes, or why it failed.
-fn state_fun(things: &mut Things, chunk: &Chunk, test: bool) -> Result<Map, String> {
+fn state_fun(things: &mut Things, at: &Place, chunk: &Chunk, test: bool) -> Result<Map, String> {
     let name = chunk.args.get("name").map(python::str).unwrap_or_default();
-    let key = (kind_of(&chunk.fun).to_owned(), name.clone());
+    let key = (kind_of(&chunk.fun, at), name.clone());
     let before = things.clone();
     let mut now = before.clone();
     let set = |now: &mut Things, status: &str| match now.guests.get_mut(&key) {
@@ -127,8 +143,8 @@ fn state_fun(things: &mut Things, chunk: &Chunk, test: bool) -> Result<Map, Stri
             let pkgs = chunk.args.get("pkgs").and_then(Value::as_list).unwrap_or_default();
             now.packages.extend(pkgs.iter().map(python::str));
         }
-        "lxc.bridge_present" => _ = now.bridges.insert(name.clone()),
-        "lxc.bridge_absent" => _ = now.bridges.remove(&name),
+        "lxc.bridge_present" => _ = now.bridges.insert(name.clone() + &suffix(at)),
+        "lxc.bridge_absent" => _ = now.bridges.remove(&(name.clone() + &suffix(at))),
         "lxc.present" => {
             if let Some(origin) = chunk.args.get("clone_from").map(python::str)
                 && !now.guests.contains_key(&("lxc".to_owned(), origin.clone()))
@@ -138,9 +154,17 @@ fn state_fun(things: &mut Things, chunk: &Chunk, test: bool) -> Result<Map, Stri
             if !now.packages.contains("lxc") && !test {
                 return Err("lxc is not installed".into());
             }
-            let guest =
-                now.guests.entry(key.clone()).or_insert_with(|| Box_ { status: "stopped".into(), ..Box_::default() });
-            for (key, value) in &chunk.args {
+            let fresh = !now.guests.contains_key(&key);
+            let came = now.came.get(&key).cloned().filter(|_| fresh && chunk.args.contains("received"));
+            if fresh && !test && chunk.args.contains("received") != came.is_some() {
+                return Err(format!("no files came for container '{name}'"));
+            }
+            now.came.remove(&key);
+            let (data, based) = came.unwrap_or_else(|| ("new".into(), vec![]));
+            let new = || Box_ { status: "stopped".into(), data, based, ..Box_::default() };
+            let guest = now.guests.entry(key.clone()).or_insert_with(new);
+            for (key, value) in chunk.args.iter().filter(|(key, _)| !matches!(key.as_str(), Some("received" | "base")))
+            {
                 guest.args.0.insert(key.clone(), value.clone());
             }
             if chunk.args.get("running") == Some(&Value::Bool(true)) {
@@ -157,16 +181,24 @@ fn state_fun(things: &mut Things, chunk: &Chunk, test: bool) -> Result<Map, Stri
         }
         "lxc.running" => set(&mut now, "running")?,
         "lxc.stopped" | "docker_container.stopped" => set(&mut now, "stopped")?,
+        "lxc.edited_conf" => {
+            now.guests.get_mut(&key).into_iter().for_each(|guest| _ = guest.args.insert("autostart", false))
+        }
         "lxc.frozen" => set(&mut now, "frozen")?,
-        "lxc.absent" | "docker_container.absent" => _ = now.guests.remove(&key),
+        "lxc.absent" | "docker_container.absent" => {
+            now.guests.remove(&key);
+            now.came.remove(&key);
+        }
         "file.managed" => {
             let text = chunk.args.get("contents").map(python::str).unwrap_or_default();
-            now.files.insert(name.clone(), text);
+            now.files.insert(name.clone() + &suffix(at), text);
         }
-        "file.absent" => _ = now.files.remove(&name),
-        "cmd.run" if name.starts_with("nft -f") => now.rules = now.files.values().next().cloned(),
-        "cmd.run" if name.starts_with("nft delete") => now.rules = None,
-        "module.run" => return module(things, chunk, test),
+        "file.absent" => _ = now.files.remove(&(name.clone() + &suffix(at))),
+        "cmd.run" if name.starts_with("nft -f") => {
+            now.rules.extend(rules_of(&now.files, at).map(|text| (suffix(at), text)));
+        }
+        "cmd.run" if name.starts_with("nft delete") => _ = now.rules.remove(&suffix(at)),
+        "module.run" => return module(things, at, chunk, test),
         other => return Err(format!("State '{other}' was not found in this world")),
     }
     let changes = if now == before { Map::new() } else { changed(&[("old", "was"), ("new", "is")]) };
@@ -177,12 +209,12 @@ fn state_fun(things: &mut Things, chunk: &Chunk, test: bool) -> Result<Map, Stri
 }
 
 /// `module.run`: it always says that it changed something.
-fn module(things: &mut Things, chunk: &Chunk, test: bool) -> Result<Map, String> {
+fn module(things: &mut Things, at: &Place, chunk: &Chunk, test: bool) -> Result<Map, String> {
     let (fun, args) = chunk.args.iter().next().ok_or("no function")?;
     let fun = python::str(fun);
     let arg = |key: &str| args.as_list().into_iter().flatten().find_map(|item| item.get(key)).map(python::str);
     let name = arg("name").unwrap_or_default();
-    let key = (kind_of(&fun).to_owned(), name.clone());
+    let key = (kind_of(&fun, at), name.clone());
     if test {
         return Ok(changed(&[(&fun, "would run")]));
     }
@@ -220,7 +252,7 @@ impl Hands for World {
         self.call_of(|state| match call.fun.as_str() {
             "lxc.list" => {
                 let mut out: BTreeMap<String, Map> = BTreeMap::new();
-                for ((_, id), guest) in state.things.guests.iter().filter(|((kind, _), _)| kind == "lxc") {
+                for ((_, id), guest) in state.things.guests.iter().filter(|((kind, _), _)| *kind == kind_of("lxc", at)) {
                     let mut info = guest.args.clone();
                     for key in ["memory", "disk"] {
                         if let Some(Ok(bytes)) = guest.args.get(key).map(corpus_clouds::spec::size) {
@@ -234,7 +266,7 @@ impl Hands for World {
             }
             "docker.ps" => {
                 let mut out = Map::new();
-                for ((_, id), guest) in state.things.guests.iter().filter(|((kind, _), _)| kind == "docker") {
+                for ((_, id), guest) in state.things.guests.iter().filter(|((kind, _), _)| *kind == kind_of("docker", at)) {
                     let info = serde_json::json!({
                         "Name": format!("/{id}"),
                         "HostConfig": {
@@ -251,7 +283,7 @@ impl Hands for World {
                 Ok(out.into())
             }
             "lxc.snapshots" => {
-                let key = ("lxc".to_owned(), call.text(0, "name").unwrap_or_default());
+                let key = (kind_of("lxc", at), call.text(0, "name").unwrap_or_default());
                 let names = state.things.guests.get(&key).map(|guest| guest.snapshots.clone()).unwrap_or_default();
                 let one = |name: String| [("name", name.clone()), ("comment", name)].into_iter().collect::<Map>().into();
                 Ok(Value::list(names.into_iter().map(one).collect()))
@@ -259,6 +291,15 @@ impl Hands for World {
             "lxc.run_stdout" | "docker.run_stdout" => Ok("ssh-ed25519 AAAAkey root@guest".into()),
             "lxc.run_all" | "docker.run_all" | "cmd.run_all" => {
                 Ok(Value::map([("retcode", Value::from(0)), ("stdout", "hello".into())].into_iter().collect()))
+            }
+            "lxc.send" | "lxc.receive" => {
+                let name = call.text(0, "name").unwrap_or_default();
+                let there = state.things.guests.get(&(kind_of("lxc", at), name.clone()));
+                match (call.fun.as_str(), there) {
+                    ("lxc.send", Some(guest)) if guest.status == "stopped" => Ok(vec!["send", &name].into()),
+                    ("lxc.receive", None) => Ok(vec!["receive", &name].into()),
+                    _ => Err(HandsError::Failed(format!("{name} cannot {}", call.fun))),
+                }
             }
             "test.ping" => match at {
                 Place::Minion(id) if !state.things.boxes.contains_key(id) => {
@@ -271,7 +312,6 @@ impl Hands for World {
     }
 
     fn run(&self, at: &Place, chunks: &[Chunk], test: bool) -> Result<RunReport, HandsError> {
-        let _ = at;
         let mut report = RunReport { test, ..RunReport::default() };
         let mut failed: BTreeSet<String> = BTreeSet::new();
         for (place, chunk) in chunks.iter().enumerate() {
@@ -284,14 +324,14 @@ impl Hands for World {
                 run_num: place as u32,
                 ..ChunkReport::default()
             };
-            let guarded = guard(&self.things(), chunk);
+            let guarded = guard(&self.things(), at, chunk);
             let outcome = if blocked {
                 Err("One or more requisite failed".to_owned())
             } else if guarded {
                 Ok(Map::new())
             } else {
                 self.call_of(|state| {
-                    let outcome = state_fun(&mut state.things, chunk, test);
+                    let outcome = state_fun(&mut state.things, at, chunk, test);
                     if !test {
                         state.writes += 1;
                     }
@@ -337,6 +377,16 @@ impl Hands for World {
         })
     }
 
+    fn carry(&self, (from, send): (&Place, &[String]), (to, receive): (&Place, &[String])) -> Result<(), HandsError> {
+        self.call_of(|state| {
+            assert_eq!((send[0].as_str(), receive[0].as_str()), ("send", "receive"));
+            let guest = &state.things.guests[&(kind_of("lxc", from), send[1].clone())];
+            let whole = (guest.data.clone(), guest.based.clone());
+            state.things.came.insert((kind_of("lxc", to), receive[1].clone()), whole);
+            Ok(())
+        })
+    }
+
     fn answers(&self, id: &str, _: Duration) -> Result<(), HandsError> {
         self.call_of(|state| {
             let things = &state.things;
@@ -350,12 +400,12 @@ impl Hands for World {
 }
 
 /// `unless` and `onlyif` of the rules.
-fn guard(things: &Things, chunk: &Chunk) -> bool {
+fn guard(things: &Things, at: &Place, chunk: &Chunk) -> bool {
+    let loaded = things.rules.get(&suffix(at));
     if chunk.args.contains("unless") {
-        let file = things.files.values().next();
-        return file.is_some() && file == things.rules.as_ref();
+        return loaded.is_some() && rules_of(&things.files, at).as_ref() == loaded;
     }
-    chunk.args.contains("onlyif") && things.rules.is_none()
+    chunk.args.contains("onlyif") && loaded.is_none()
 }
 
 /// A driver of an API: it makes instances by operations of its own, marked by a token.

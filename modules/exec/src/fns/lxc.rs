@@ -2,7 +2,7 @@
 //! snapshots, the limits of memory, processor and disk.
 
 use crate::lxc::spec::Spec;
-use crate::lxc::{self, Guest, Verb, base, bridge, cgroup, describe, disk, guest, snapshot, spec};
+use crate::lxc::{self, Guest, Verb, base, bridge, cgroup, describe, disk, guest, moving, snapshot, spec};
 use crate::{ask, lxc::config::Config};
 use corpus_core::host::Command;
 use corpus_core::{Act, Call, Data, Effect, ExecDef, ExecError, ExecFn, Look, Map, Output, Value, python};
@@ -10,7 +10,7 @@ use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-const SPEC: &str = "(name, base=None, bases=None, clone_from=None, snapshot=False, image=None, template=None, \
+const SPEC: &str = "(name, base=None, bases=None, clone_from=None, snapshot=False, image=None, received=False, template=None, \
     options=None, profile=None, network_profile=None, config=None, backing=None, path=None, address=None, gateway=None, \
     mac=None, bridge=None, nameservers=None, memory=None, cpus=None, disk=None, idmap=None, autostart=None, \
     authorized_keys=None, this_host=None, this_port=None, hostname=None, mounts=None, lxc_conf=None, owner=None)";
@@ -81,6 +81,18 @@ pub const FNS: &[ExecDef] = &[
             spec.clone_from = Some(call.need(1, "orig")?);
             Ok(guest::create(&named(call, 99, data)?, act, &spec, data)?.into())
         },
+    ),
+    read(
+        "lxc.send",
+        "(name, path=None)",
+        "Returns the program that writes the files of a stopped container, for another machine to read.",
+        |call, look, data| Ok(moving::send(&there(call, 1, look, data)?, look)?.into()),
+    ),
+    write(
+        "lxc.receive",
+        "(name, path=None)",
+        "Makes room for a container's files, and returns the program that reads them; `lxc.create` with `received` makes it.",
+        |call, act, data| Ok(moving::receive(&named(call, 1, data)?, act)?.into()),
     ),
     write(
         "lxc.reconfigure",

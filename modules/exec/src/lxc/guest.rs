@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::inside::Inside;
 use super::spec::{self, Spec};
-use super::{Files, Guest, Verb, apply, base, describe, disk};
+use super::{Files, Guest, Verb, apply, base, describe, disk, moving};
 use crate::ask;
 use corpus_core::{Act, Attrs, Command, Data, Effect, ExecError, Look, Map, Value, digest, python};
 use std::path::Path;
@@ -20,15 +20,8 @@ pub fn create(guest: &Guest, act: &dyn Act, spec: &Spec, data: &Data) -> Result<
         return Err(ExecError::failed(format!("Container '{}' already exists", guest.name)));
     }
     let origin = origin(spec)?;
-    let dir = guest.dir();
-    if look.lstat(&dir)?.is_some() {
-        if look.lstat(&dir.join(MARK))?.is_none() && !look.list(&dir)?.is_empty() {
-            return Err(ExecError::failed(format!(
-                "{} is there, but is no container; move it away first",
-                dir.display()
-            )));
-        }
-        disk::remove_tree(act, &dir)?;
+    if !matches!(origin, Origin::Received) {
+        clear(guest, act)?;
     }
     let made = build(guest, act, spec, origin).and_then(|config| settle(guest, act, spec, config, data));
     if let Err(error) = made {
@@ -38,6 +31,23 @@ pub fn create(guest: &Guest, act: &dyn Act, spec: &Spec, data: &Data) -> Result<
     }
     let state: Map = [("old", Value::Null), ("new", guest.state(look)?.into())].into_iter().collect();
     Ok([("result", Value::Bool(true)), ("state", state.into())].into_iter().collect())
+}
+
+/// Removes what an unfinished creation left; what is there otherwise is nobody's to remove.
+pub(super) fn clear(guest: &Guest, act: &dyn Act) -> Result<(), ExecError> {
+    let (look, dir) = (act.as_look(), guest.dir());
+    if look.lstat(&dir)?.is_none() {
+        return Ok(());
+    }
+    if !is_begun(guest, look)? && !look.list(&dir)?.is_empty() {
+        return Err(ExecError::failed(format!("{} is there, but is no container; move it away first", dir.display())));
+    }
+    disk::remove_tree(act, &dir)
+}
+
+/// Tells whether a creation was begun and not finished.
+pub fn is_begun(guest: &Guest, look: &dyn Look) -> Result<bool, ExecError> {
+    Ok(look.lstat(&guest.dir().join(MARK))?.is_some())
 }
 
 /// Gives a new container what is declared, and by its configuration, written last, makes it one.
@@ -50,7 +60,10 @@ fn settle(guest: &Guest, act: &dyn Act, spec: &Spec, mut config: Config, data: &
     }
     let inside =
         Inside { guest, files: Files::at_rest(config.get("lxc.rootfs.path").unwrap_or_default()), running: false };
-    inside.identity(act)?;
+    // What only changed its node is still who it was.
+    if !spec.received {
+        inside.identity(act)?;
+    }
     if !wanted.contains("nameservers") {
         inside.put_key(act, "nameservers", &describe::node_servers(look).into())?;
     }
@@ -100,6 +113,10 @@ pub fn reconfigure(guest: &Guest, act: &dyn Act, spec: &Spec) -> Result<Map, Exe
 /// Destroys a container, its snapshots included. Bases and other containers that it stands on stay.
 pub fn destroy(guest: &Guest, act: &dyn Act, stop: bool) -> Result<Map, ExecError> {
     let look = act.as_look();
+    if is_begun(guest, look)? && !guest.exists(look)? {
+        clear(guest, act)?;
+        return Ok(gone(Value::Null));
+    }
     let old = guest.state(look)?.ok_or_else(|| guest.missing())?;
     if old != "stopped" {
         if !stop {
@@ -120,12 +137,12 @@ pub fn destroy(guest: &Guest, act: &dyn Act, stop: bool) -> Result<Map, ExecErro
     }
     unmake(guest, act)?;
     disk::forget(act, &counts, &guest.root)?;
-    Ok([
-        ("result", Value::Bool(true)),
-        ("state", [("old", Value::from(old)), ("new", Value::Null)].into_iter().collect::<Map>().into()),
-    ]
-    .into_iter()
-    .collect())
+    Ok(gone(old.into()))
+}
+
+fn gone(old: Value) -> Map {
+    let state: Map = [("old", old), ("new", Value::Null)].into_iter().collect();
+    [("result", Value::Bool(true)), ("state", state.into())].into_iter().collect()
 }
 
 /// Removes what is left of a container.
@@ -139,6 +156,7 @@ enum Origin<'a> {
     Clone(&'a str),
     Image(&'a str),
     Template(&'a str),
+    Received,
 }
 
 fn origin(spec: &Spec) -> Result<Origin<'_>, ExecError> {
@@ -147,6 +165,7 @@ fn origin(spec: &Spec) -> Result<Origin<'_>, ExecError> {
         spec.clone_from.as_deref().map(Origin::Clone),
         spec.image.as_deref().map(Origin::Image),
         spec.template.as_deref().map(Origin::Template),
+        spec.received.then_some(Origin::Received),
     ];
     let mut given = given.into_iter().flatten();
     match (given.next(), given.next()) {
@@ -168,6 +187,7 @@ fn build(guest: &Guest, act: &dyn Act, spec: &Spec, origin: Origin<'_>) -> Resul
         }
         Origin::Image(tar) => from_image(guest, act, tar),
         Origin::Clone(from) => from_clone(guest, act, spec, from),
+        Origin::Received => moving::received(guest, act),
         Origin::Template(template) => from_template(guest, act, spec, template),
     }
 }
@@ -182,7 +202,7 @@ pub(super) fn make_dirs(act: &dyn Act, path: &Path) -> Result<(), ExecError> {
 }
 
 /// Opens the directory of a new container.
-fn open(guest: &Guest, act: &dyn Act) -> Result<(), ExecError> {
+pub(super) fn open(guest: &Guest, act: &dyn Act) -> Result<(), ExecError> {
     let dir = guest.dir();
     // Others look through it: a guest with ids of its own must reach its files.
     act.perform(&Effect::Mkdir { path: dir.clone(), attrs: Attrs { mode: Some(0o711), ..Attrs::default() } })?;
@@ -312,7 +332,7 @@ fn from_template(guest: &Guest, act: &dyn Act, spec: &Spec, template: &str) -> R
 }
 
 /// The configuration of a new container over files that are there.
-fn fresh(guest: &Guest, look: &dyn Look, rootfs: &str) -> Config {
+pub(super) fn fresh(guest: &Guest, look: &dyn Look, rootfs: &str) -> Config {
     let armoured = ask::text(look, "/sys/module/apparmor/parameters/enabled").ok().flatten();
     let armour = if armoured.is_some_and(|text| text.trim() == "Y") { "generated" } else { "unconfined" };
     Config::parse(&format!(

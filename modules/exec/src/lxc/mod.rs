@@ -11,6 +11,7 @@ pub mod disk;
 pub mod edit;
 pub mod guest;
 mod inside;
+pub mod moving;
 pub mod snapshot;
 pub mod spec;
 

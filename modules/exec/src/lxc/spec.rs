@@ -14,6 +14,7 @@ pub struct Spec {
     pub clone_from: Option<String>,
     pub snapshot: bool,
     pub image: Option<String>,
+    pub received: bool,
     pub template: Option<String>,
     pub options: Option<Map>,
     pub config: Option<String>,
