@@ -203,6 +203,8 @@ fn stop_on_signals(corpus: &Corpus) -> Result<(), Failure> {
 }
 
 fn start(overrides: &Overrides) -> Result<Arc<Corpus>, Failure> {
+    #[cfg(feature = "ec2")]
+    corpus_clouds::drivers::ec2::install(corpus_ec2_sdk::connect);
     start_with(overrides, |config| corpus_project::extras(config).and(corpus_clouds::extras(config)))
 }
 

@@ -176,6 +176,8 @@ pub struct Asked<'a> {
     pub given: &'a Allocation,
     /// The public keys that may log in as root.
     pub keys: &'a [String],
+    /// This creation's own word, which stands in the ledger before anything is done.
+    pub request: &'a str,
 }
 
 /// A kind of guest.

@@ -3,6 +3,7 @@
 use crate::cloud::{Cloud, CloudError, ROSTER, Settings, Told};
 use crate::declare::{self, Clouds, Declared, Source};
 use crate::drivers::Drivers;
+use crate::drivers::ec2::{Ec2, Means};
 use crate::fleet::{Fleet, LOCAL, Note};
 use crate::front::{self, Front};
 use crate::many::World;
@@ -64,7 +65,9 @@ impl<'a> At<'a> {
         let clouds = declare::read(&corpus.config.dir).map_err(mistakes)?;
         let store = Store::new(folder(&corpus.config));
         let front = front::read(&clouds.settings).map_err(mistakes)?;
-        Ok(Self { corpus, progress, store, drivers: Drivers::default(), clouds, front })
+        let accounts = clouds.accounts().map_err(mistakes)?;
+        let drivers = Drivers::default().with(Box::new(Ec2::new(Means::of(accounts, &store))));
+        Ok(Self { corpus, progress, store, drivers, clouds, front })
     }
 
     /// Reads what is declared in the map files, or in those that are named.

@@ -58,12 +58,31 @@ pub fn password(store: &Store, id: &str, make: bool) -> Result<Option<String>, S
     Ok(Some(made))
 }
 
+/// Makes a host key, private and public half, and leaves neither here.
+pub fn host_pair(store: &Store) -> Result<(String, String), String> {
+    let name = format!(".host-{}", word(2));
+    let made = pair(store, &name, true);
+    let private = store.path("keys").join(&name);
+    let read = std::fs::read_to_string(&private);
+    forget(store, &name);
+    let (_, public) = made?.ok_or("no host key was made")?;
+    let words: Vec<&str> = public.split_whitespace().take(2).collect();
+    let private = read.map_err(|error| format!("cannot read {}: {error}", private.display()))?;
+    corpus_core::secret::keep([&private]);
+    Ok((private, words.join(" ")))
+}
+
 /// Forgets the pair and the password of a machine that is gone.
 pub fn forget(store: &Store, id: &str) {
     let _ = std::fs::remove_file(store.path("passwords").join(id));
     for name in [id.to_owned(), format!("{id}.pub")] {
         let _ = std::fs::remove_file(store.path("keys").join(name));
     }
+}
+
+/// Returns a word of so many times three bytes of chance.
+pub fn word(times: usize) -> String {
+    (0..times).flat_map(|_| random()).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Returns three bytes of chance.

@@ -31,6 +31,9 @@ pub struct Entry {
     /// Public host keys, as read on the node.
     #[serde(default)]
     pub host_keys: Vec<String>,
+    /// The word of its creation, the same until it is ready: what an API made in a run that was cut off is found by it.
+    #[serde(default)]
+    pub request: String,
     /// Its base system was installed.
     #[serde(default)]
     pub based: bool,

@@ -7,8 +7,9 @@ use crate::hands::{Chunk, Place};
 use crate::keys;
 use crate::ledger::{Entry, Phase};
 use crate::spec::{Guest, GuestSpec, Node, Password, Status};
+use crate::store::StoreError;
 use crate::walk::{self, Done};
-use corpus_core::{Map, Value};
+use corpus_core::{Map, Value, python};
 
 impl Cloud<'_> {
     /// Makes a machine as it is declared. `have` is what was found of it.
@@ -41,7 +42,8 @@ impl Cloud<'_> {
         let moved = origin.as_ref().filter(|origin| origin.found.is_some() || have.is_some());
         let verb = moved.map_or(Verb::Present, |origin| Verb::Move { from: origin.spec.node.clone() });
         let have_of = moved.and_then(|origin| origin.found.as_ref()).or(have);
-        let asked = Asked { node: &node, want: &want, have: have_of, given: &given, keys: &keys };
+        let request = self.request(last.as_ref(), have.is_some());
+        let asked = Asked { node: &node, want: &want, have: have_of, given: &given, keys: &keys, request: &request };
         let mut steps = driver.plan(&verb, &asked).map_err(text)?.steps;
         // One that is made anew has lost what it was given; one that is brought has it with it.
         let whole = have.is_some() || steps.iter().any(|step| matches!(step, Step::Carry { .. }));
@@ -56,11 +58,16 @@ impl Cloud<'_> {
             reach: driver.reach(&asked),
             login: driver.login(&want, key.as_deref()),
             host_keys: last.as_ref().map(|last| last.host_keys.clone()).unwrap_or_default(),
+            request: request.clone(),
             based,
             held: last.as_ref().and_then(|last| last.held),
             from: origin.as_ref().map(|origin| Box::new(origin.spec.clone())),
         };
         entry.login.0.extend(want.roster.clone());
+        // A creation that was cut off may have told nobody of the key by which the machine is known.
+        if let Some(keys) = have.and_then(|have| have.details.get("host_keys")).and_then(Value::as_list) {
+            entry.host_keys = keys.iter().map(python::str).collect();
+        }
         // The line stands before the first effect.
         self.keep(|records| _ = records.ledger.guests.insert(want.id.clone(), entry)).map_err(text)?;
         let doing = match (have.is_some(), moved.is_some()) {
@@ -159,15 +166,7 @@ impl Cloud<'_> {
                 Err(why) => done.failed = Some(why.to_string()),
             }
         }
-        if !done.host_keys.is_empty() {
-            let keys = done.host_keys.clone();
-            self.keep(|records| {
-                if let Some(entry) = records.ledger.guests.get_mut(id) {
-                    entry.host_keys = keys;
-                }
-            })
-            .map_err(text)?;
-        }
+        self.learn(id, &done).map_err(text)?;
         if done.failed.is_none() && !second.is_empty() {
             (self.settings.note)(id, "is waited for");
             let more = walk::perform(driver, second, hands, test, exists);
@@ -182,6 +181,33 @@ impl Cloud<'_> {
 fn answers(want: &GuestSpec, steps: &mut Vec<Step>) {
     if !steps.iter().any(|step| matches!(step, Step::Answers { .. })) {
         steps.push(Step::Answers { id: want.id.clone(), patience: walk::PATIENCE });
+    }
+}
+
+impl Cloud<'_> {
+    /// Keeps what was learned on the way: host keys, and where it is reached.
+    pub(crate) fn learn(&self, id: &str, done: &Done) -> Result<(), StoreError> {
+        if done.host_keys.is_empty() && done.way.is_none() {
+            return Ok(());
+        }
+        self.keep(|records| {
+            if let Some(entry) = records.ledger.guests.get_mut(id) {
+                if !done.host_keys.is_empty() {
+                    entry.host_keys.clone_from(&done.host_keys);
+                }
+                if let Some(way) = &done.way {
+                    entry.reach = way.clone();
+                }
+            }
+        })
+    }
+
+    /// The word of a creation: the last one's while that is not at its end, otherwise a new one.
+    fn request(&self, last: Option<&Entry>, there: bool) -> String {
+        match last.filter(|last| !last.request.is_empty() && (there || last.phase == Phase::Creating)) {
+            Some(last) => last.request.clone(),
+            None => (0..4).flat_map(|_| (self.settings.random)()).map(|byte| format!("{byte:02x}")).collect(),
+        }
     }
 }
 

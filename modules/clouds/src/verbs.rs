@@ -49,7 +49,14 @@ impl Cloud<'_> {
             };
             let node = self.node(&entry.spec.node);
             let given = self.given(&node.id, id).unwrap_or_default();
-            let asked = Asked { node: &node, want: &entry.spec, have: Some(&have), given: &given, keys: &[] };
+            let asked = Asked {
+                node: &node,
+                want: &entry.spec,
+                have: Some(&have),
+                given: &given,
+                keys: &[],
+                request: &entry.request,
+            };
             Ok((driver, driver.plan(verb, &asked)?, have))
         })();
         let (driver, plan, have) = match plan {
@@ -65,6 +72,9 @@ impl Cloud<'_> {
         (self.settings.note)(id, verb.word());
         let done = walk::perform(driver, &plan.steps, self.settings.hands, self.settings.test, true);
         (told.changes, told.value) = (done.changes(), done.value.clone());
+        if let Err(error) = self.learn(id, &done) {
+            return told.fail(error);
+        }
         told.reports = done.reports;
         if let Some(why) = done.failed {
             return told.fail(why);
@@ -164,7 +174,8 @@ impl Cloud<'_> {
         let driver = self.driver(&entry.spec.driver).map_err(text)?;
         let node = self.node(&entry.spec.node);
         let given = self.given(&node.id, &entry.spec.id).unwrap_or_default();
-        let asked = Asked { node: &node, want: &entry.spec, have: None, given: &given, keys: &[] };
+        let asked =
+            Asked { node: &node, want: &entry.spec, have: None, given: &given, keys: &[], request: &entry.request };
         let plan = driver.plan(verb, &asked).map_err(text)?;
         let done = walk::perform(driver, &plan.steps, self.settings.hands, false, true);
         done.failed.map_or(Ok(()), Err)
@@ -213,7 +224,8 @@ impl Cloud<'_> {
         let (id, node) = (&spec.id, self.node(&spec.node));
         let driver = self.driver(&spec.driver).map_err(text)?;
         let given = self.given(&node.id, id).unwrap_or_default();
-        let asked = Asked { node: &node, want: spec, have: None, given: &given, keys: &[] };
+        let request = self.ledger().guests.get(id).map(|entry| entry.request.clone()).unwrap_or_default();
+        let asked = Asked { node: &node, want: spec, have: None, given: &given, keys: &[], request: &request };
         let plan = driver.plan(&Verb::Destroy, &asked).map_err(text)?;
         told.steps.extend(plan.steps.clone());
         let done = walk::perform(driver, &plan.steps, self.settings.hands, self.settings.test, true);

@@ -1,6 +1,6 @@
 //! Performs a plan: step after step through the hands, each record kept, and an end at the first failure.
 
-use crate::driver::{DriverError, GuestDriver, Step};
+use crate::driver::{DriverError, GuestDriver, Reach, Step};
 use crate::hands::{Hands, HandsError, Place};
 use corpus_core::{Call, Map, RunReport, Value, python};
 use std::time::Duration;
@@ -16,6 +16,10 @@ pub struct Done {
     /// What a step that asks was answered.
     pub value: Option<Value>,
     pub host_keys: Vec<String>,
+    /// Where an operation says that it is reached.
+    pub way: Option<Reach>,
+    /// What operations changed.
+    operated: Map,
     /// The base system was converged.
     pub based: bool,
     /// Why the plan ended early.
@@ -27,13 +31,26 @@ pub struct Done {
 impl Done {
     /// Returns the changes by state.
     pub fn changes(&self) -> Map {
-        let mut all = Map::new();
+        let mut all = self.operated.clone();
         for (_, report) in &self.reports {
             for chunk in report.chunks.iter().filter(|chunk| chunk.changed()) {
                 all.insert(&*chunk.id, chunk.changes.clone());
             }
         }
         all
+    }
+
+    /// Takes what an operation tells: `changes`, `host` and `port`, `host_keys`.
+    fn learn(&mut self, told: &Value) {
+        for (key, change) in told.get("changes").and_then(Value::as_map).into_iter().flatten() {
+            self.operated.insert(key.clone(), change.clone());
+        }
+        let keys = told.get("host_keys").and_then(Value::as_list).unwrap_or_default();
+        self.host_keys.extend(keys.iter().map(python::str));
+        if let Some(host) = told.get("host").map(python::str) {
+            let port = told.get("port").and_then(Value::as_int).and_then(|port| u16::try_from(port).ok());
+            self.way = Some(Reach::Direct { host, port: port.unwrap_or(22) });
+        }
     }
 }
 
@@ -68,8 +85,8 @@ fn one(
             done.reports.push((at.to_string(), report));
             failed.map_or(Ok(()), Err)
         }
-        // Before it is there nothing can be asked of it.
-        Step::Apply { .. } | Step::Answers { .. } | Step::HostKey { .. } if test && !exists => {
+        // Before it is there, or before an API did what only it can tell, nothing can be asked of it.
+        Step::Apply { .. } | Step::Answers { .. } | Step::HostKey { .. } if test && (!exists || done.unknown) => {
             done.unknown = true;
             Ok(())
         }
@@ -101,8 +118,8 @@ fn one(
                 done.unknown = true;
                 return Ok(());
             }
-            let value = driver.perform(name, args).map_err(|error: DriverError| error.to_string())?;
-            done.value = Some(value);
+            let told = driver.perform(name, args).map_err(|error: DriverError| error.to_string())?;
+            done.learn(&told);
             Ok(())
         }
         Step::Carry { .. } if test => {

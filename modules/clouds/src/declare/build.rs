@@ -24,9 +24,6 @@ pub fn guest(id: &str, mut layers: Layers, drivers: &Drivers, at: &At<'_>) -> Re
     if let Err(why) = spec::check_id(id) {
         wrong.push(here(why));
     }
-    for key in IDLE {
-        layers.take(key);
-    }
     let mut want = GuestSpec {
         id: id.to_owned(),
         autostart: true,
@@ -48,6 +45,11 @@ pub fn guest(id: &str, mut layers: Layers, drivers: &Drivers, at: &At<'_>) -> Re
             return Err(vec![driver.map_or_else(|| here(error.to_string()), |item| item.wrong(error.to_string()))]);
         }
     };
+    // What is idle elsewhere may mean something to a driver: `ssh_interface` to ec2, whose `size` is no disk's.
+    let own = |key: &str| driver.schema().iter().any(|field| field.name == key);
+    for key in IDLE.iter().filter(|key| !own(key)) {
+        layers.take(key);
+    }
     let on_node = ["lxc", "docker"].contains(&driver.kind());
     want.node = match node {
         Some(item) => python::str(&item.value),
@@ -64,7 +66,9 @@ pub fn guest(id: &str, mut layers: Layers, drivers: &Drivers, at: &At<'_>) -> Re
     want.image = layers.take("image").map(|item| python::str(&item.value));
     want.clone_from = layers.take("clone_from").map(|item| python::str(&item.value));
     want.memory = read.of(layers.take("memory"), spec::size);
-    want.disk = read.of(layers.take("size"), spec::disk);
+    if !own("size") {
+        want.disk = read.of(layers.take("size"), spec::disk);
+    }
     if let Some(disk) = read.of(layers.take("disk"), spec::disk) {
         want.disk = Some(disk);
     }

@@ -3,9 +3,10 @@
 use super::build::{At, guest};
 use super::source::{Layers, Source};
 use super::{Declared, Read, tree};
-use crate::drivers::Drivers;
+use crate::drivers::{Drivers, ec2};
 use crate::spec::GuestSpec;
 use corpus_core::{Diagnostic, Map, Node, Pos, python, suggest};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Renders a file with Jinja, as Salt does with maps.
@@ -57,7 +58,7 @@ pub fn read(dir: &Path) -> Read<Clouds> {
         if !["driver", "provider"].iter().any(|key| provider.layers.get(key).is_some()) {
             let error =
                 provider.source.wrong(provider.pos, format!("the provider `{}` names no `driver`", provider.name));
-            wrong.push(error.hint("write `driver: lxc`, docker or saltify"));
+            wrong.push(error.hint("write `driver: lxc`, docker, ec2 or saltify"));
         }
     }
     if wrong.is_empty() { Ok(clouds) } else { Err(wrong) }
@@ -196,7 +197,25 @@ impl Clouds {
             old.value = python::str(&old.value).into();
             layers.0.push(("driver".into(), old));
         }
+        // How an API is reached, and its secret, are the provider's alone.
+        if layers.get("driver").is_some_and(|item| item.value.as_str() == Some("ec2")) {
+            layers.0.retain(|(key, _)| !ec2::ACCOUNT.contains(&key.as_str()));
+        }
         Ok(layers)
+    }
+
+    /// Reads how the APIs of providers are reached.
+    pub fn accounts(&self) -> Read<BTreeMap<String, ec2::Account>> {
+        let (mut accounts, mut wrong) = (BTreeMap::new(), vec![]);
+        for (name, _) in self.providers().into_iter().filter(|(_, driver)| driver == "ec2") {
+            let Some(provider) = find(&self.providers, &name) else { continue };
+            let said = provider.layers.0.iter().map(|(key, item)| (key.as_str(), item.value.clone())).collect();
+            match ec2::account(&said) {
+                Ok(account) => _ = accounts.insert(name, account),
+                Err(why) => wrong.push(provider.source.wrong(provider.pos, format!("the provider `{name}`: {why}"))),
+            }
+        }
+        if wrong.is_empty() { Ok(accounts) } else { Err(wrong) }
     }
 
     /// Builds a guest of a profile, or of a provider alone, and what is said beside it.

@@ -1,12 +1,14 @@
 //! The drivers, each a file.
 
 pub mod docker;
+pub mod ec2;
 pub mod lxc;
 pub mod saltify;
 
 use crate::driver::{Asked, DriverError, GuestDriver, GuestPlan, Kind, Step};
 use crate::hands::{Chunk, Place};
 use crate::spec::{GuestSpec, size};
+use crate::store::Store;
 use corpus_core::{Map, Value, python, suggest};
 
 /// What can be a guest's driver, by name.
@@ -14,13 +16,18 @@ pub struct Drivers(Vec<Box<dyn GuestDriver>>);
 
 impl Default for Drivers {
     fn default() -> Self {
-        Self(vec![Box::new(lxc::Lxc), Box::new(docker::Docker), Box::new(saltify::Saltify)])
+        Self(vec![
+            Box::new(lxc::Lxc),
+            Box::new(docker::Docker),
+            Box::new(saltify::Saltify),
+            Box::new(ec2::Ec2::new(ec2::Means::of(Default::default(), &Store::new("")))),
+        ])
     }
 }
 
 /// What the mission names and nothing here drives.
 const NOT_BUILT: &[&str] =
-    &["ec2", "kvm", "xen", "vserver", "openstack", "openshift", "heroku", "nova", "gce", "proxmox", "libvirt"];
+    &["kvm", "xen", "vserver", "openstack", "openshift", "heroku", "nova", "gce", "proxmox", "libvirt"];
 
 impl Drivers {
     /// Adds one, or takes another in place of its namesake.

@@ -1,10 +1,8 @@
 //! A world in memory: nodes with containers, boxes, an API. It runs the states that drivers plan, as the real ones are
 //! documented to behave, counts every call, and fails at the one that it is told to.
 
-use corpus_clouds::GuestDriver;
-use corpus_clouds::driver::{Asked, Capabilities, DriverError, Field, GuestPlan, Reach, Step, Verb};
+use crate::ec2;
 use corpus_clouds::hands::{Chunk, Hands, HandsError, Place};
-use corpus_clouds::spec::{Guest, Isolation, Node, Status};
 use corpus_core::report::ChunkReport;
 use corpus_core::{Call, Map, RunReport, Value, python};
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,8 +49,7 @@ pub struct Things {
     pub came: BTreeMap<(String, String), (String, Vec<String>)>,
     /// Boxes that answer SSH, with the base systems they got.
     pub boxes: BTreeMap<String, Vec<String>>,
-    /// What the API made: client token to id and status.
-    pub instances: BTreeMap<String, (String, String)>,
+    pub ec2: ec2::Things,
 }
 
 #[derive(Default)]
@@ -61,6 +58,9 @@ pub struct State {
     pub calls: usize,
     pub writes: usize,
     pub fail: Option<(usize, Mode)>,
+    pub nature: ec2::Nature,
+    /// This installation has its mark.
+    pub marked: bool,
 }
 
 /// The world. Clones are the same one.
@@ -76,11 +76,15 @@ impl World {
     }
 
     pub fn things(&self) -> Things {
-        self.state().things.clone()
+        let mut state = self.state();
+        for _ in 0..10 {
+            ec2::tick(&mut state);
+        }
+        state.things.clone()
     }
 
     /// One call: counts it, and lets it fail if it is its turn.
-    fn call_of<T>(&self, effect: impl FnOnce(&mut State) -> Result<T, HandsError>) -> Result<T, HandsError> {
+    pub fn call_of<T>(&self, effect: impl FnOnce(&mut State) -> Result<T, HandsError>) -> Result<T, HandsError> {
         let mut state = self.state();
         state.calls += 1;
         let mode = state.fail.filter(|(at, _)| *at == state.calls).map(|(_, mode)| mode);
@@ -357,9 +361,11 @@ impl Hands for World {
         self.call_of(|state| {
             let Place::Minion(id) = at else { return Err(HandsError::Failed("not here".into())) };
             if !test {
-                let based = match state.things.boxes.get_mut(id) {
-                    Some(based) => based,
-                    None => {
+                let instance = instance(&state.things, id);
+                let based = match (state.things.boxes.get_mut(id), instance) {
+                    (Some(based), _) => based,
+                    (_, Some(instance)) => state.things.ec2.based.entry(instance).or_default(),
+                    (None, None) => {
                         let found = state.things.guests.iter_mut().find(|((_, name), _)| name == id);
                         &mut found.ok_or(HandsError::Unreachable(format!("{id} is not there")))?.1.based
                     }
@@ -391,12 +397,20 @@ impl Hands for World {
         self.call_of(|state| {
             let things = &state.things;
             let runs = things.guests.iter().any(|((_, name), guest)| name == id && guest.status == "running");
-            let runs = runs
-                || things.boxes.contains_key(id)
-                || things.instances.values().any(|(i, s)| i == id && s == "running");
+            let runs = runs || things.boxes.contains_key(id) || instance(things, id).is_some();
             if runs { Ok(()) } else { Err(HandsError::Unreachable(format!("{id}: connection refused"))) }
         })
     }
+}
+
+/// The running instance of a guest.
+fn instance(things: &Things, guest: &str) -> Option<String> {
+    let tagged = |key: &str, value: &str| {
+        let runs = things.ec2.instances.values().filter(|one| one.state == "running");
+        let mut runs = runs.filter(|one| one.tags.get("corpus:guest").is_some_and(|id| id == guest));
+        runs.find(|one| one.tags.get(key).is_some_and(|have| have == value)).map(|one| one.id.clone())
+    };
+    tagged("corpus:owner", "mark")
 }
 
 /// `unless` and `onlyif` of the rules.
@@ -406,73 +420,4 @@ fn guard(things: &Things, at: &Place, chunk: &Chunk) -> bool {
         return loaded.is_some() && rules_of(&things.files, at).as_ref() == loaded;
     }
     chunk.args.contains("onlyif") && loaded.is_none()
-}
-
-/// A driver of an API: it makes instances by operations of its own, marked by a token.
-pub struct Api(pub World);
-
-impl GuestDriver for Api {
-    fn kind(&self) -> &'static str {
-        "api"
-    }
-    fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            isolation: Isolation::Machine,
-            verbs: &["create", "start", "stop", "restart", "destroy"],
-            not: &[("freeze", "the provider has no such call")],
-            allocates: false,
-        }
-    }
-    fn schema(&self) -> &'static [Field] {
-        &[]
-    }
-    fn inspect(&self, node: &Node, _: &[String], _: &dyn Hands) -> Result<Vec<Guest>, DriverError> {
-        let listed = self.0.call_of(|state| Ok(state.things.instances.clone()))?;
-        let guests = listed.into_values().map(|(id, status)| Guest {
-            id,
-            driver: "api".into(),
-            node: node.id.clone(),
-            status: Status::of(&status),
-            ..Guest::default()
-        });
-        Ok(guests.collect())
-    }
-    fn plan(&self, verb: &Verb, asked: &Asked<'_>) -> Result<GuestPlan, DriverError> {
-        self.capabilities().allow("api", verb)?;
-        let args: Map = [("id", asked.want.id.as_str())].into_iter().collect();
-        let operation = |name: &str| Step::Operation { name: name.into(), args: args.clone() };
-        let steps = match verb {
-            Verb::Present => match asked.have.map(|have| have.status) {
-                None => vec![operation("create")],
-                Some(status) if status != asked.want.status => {
-                    vec![operation(if asked.want.status == Status::Running { "start" } else { "stop" })]
-                }
-                Some(_) => vec![],
-            },
-            Verb::Restart => vec![operation("stop"), operation("start")],
-            Verb::Stop { .. } => vec![operation("stop")],
-            Verb::Destroy => vec![operation("destroy")],
-            other => vec![operation(other.word())],
-        };
-        Ok(GuestPlan { steps })
-    }
-    fn reach(&self, asked: &Asked<'_>) -> Reach {
-        Reach::Direct { host: asked.want.id.clone(), port: 22 }
-    }
-    fn perform(&self, name: &str, args: &Map) -> Result<Value, DriverError> {
-        let id = args.str("id").unwrap_or_default().to_owned();
-        // Idempotent by token: creating what is there gives the same.
-        let done = self.0.call_of(|state| {
-            state.writes += 1;
-            let token = format!("token-{id}");
-            match name {
-                "create" => _ = state.things.instances.entry(token).or_insert((id, "running".into())),
-                "start" => _ = state.things.instances.insert(token, (id, "running".into())),
-                "stop" => _ = state.things.instances.insert(token, (id, "stopped".into())),
-                _ => _ = state.things.instances.remove(&token),
-            }
-            Ok(Value::Bool(true))
-        })?;
-        Ok(done)
-    }
 }
