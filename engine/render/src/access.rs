@@ -1,9 +1,10 @@
 //! Attributes and items of values, the `salt` object, and the undefined values of what is not there.
 
 use crate::args::Args;
+use crate::containers::Dict;
 use crate::eval::Vm;
 use crate::fail::{Fail, Kind, R, defined, err, refuse, undefined};
-use crate::value::{Dict, Loop, Near, Obj, Undef, Val};
+use crate::value::{Loop, Near, Obj, Undef, Val};
 use crate::{methods, ops, show};
 use corpus_core::exec::{Call, ExecError};
 use corpus_core::suggest::did_you_mean;

@@ -87,11 +87,11 @@ pub fn check(name: &str, value: &Val, args: &Args) -> R<bool> {
             }
             let rest = ops::binary(Op::Rem, value, &by)?;
             let zero = !rest.truthy();
-            if name == "odd" { crate::value::equal(&rest, &Val::Int(1)) } else { zero }
+            if name == "odd" { crate::compare::equal(&rest, &Val::Int(1)) } else { zero }
         }
         "sameas" => {
             let other = args.need(0, "other")?;
-            crate::value::same(value, &other)
+            crate::compare::same(value, &other)
         }
         "eq" | "equalto" | "==" => compare(Cmp::Eq)?,
         "ne" | "!=" => compare(Cmp::Ne)?,

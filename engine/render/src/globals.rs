@@ -1,11 +1,12 @@
 //! Functions that every template can call: Jinja2's and Salt's.
 
 use crate::args::Args;
+use crate::containers::Dict;
 use crate::eval::Vm;
 use crate::fail::{Fail, Kind, R, defined, err};
 use crate::methods;
 use crate::tree::Sym;
-use crate::value::{Dict, Obj, Val};
+use crate::value::{Obj, Val};
 use crate::{ops, show};
 use std::cell::Cell;
 use std::collections::HashMap;

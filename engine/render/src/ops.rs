@@ -1,9 +1,10 @@
 //! Operators, comparison, subscripts and slices, with Python's rules and Python's words when they refuse.
 
+use crate::compare::{equal, number, order};
 use crate::fail::{Fail, Kind, R, defined, err};
 use crate::percent;
 use crate::tree::{Cmp, Op};
-use crate::value::{Obj, Val, equal, number, order};
+use crate::value::{Obj, Val};
 use std::cmp::Ordering;
 use std::sync::Arc;
 

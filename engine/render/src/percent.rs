@@ -1,7 +1,8 @@
 //! `'…' % values` and the number formats that it shares with `str.format`.
 
+use crate::compare::number;
 use crate::fail::{R, defined, err};
-use crate::value::{Obj, Val, number};
+use crate::value::{Obj, Val};
 use crate::{ops, show};
 
 /// Formats with Python's `%`.

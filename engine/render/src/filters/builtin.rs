@@ -2,10 +2,11 @@
 
 use super::soft;
 use crate::args::Args;
+use crate::compare::number;
 use crate::eval::Vm;
 use crate::fail::{R, err};
 use crate::methods;
-use crate::value::{Val, number};
+use crate::value::Val;
 use crate::{ops, percent, show};
 
 pub fn call(_vm: &mut Vm, name: &str, value: &Val, args: &Args) -> R<Option<Val>> {

@@ -2,9 +2,10 @@
 
 use super::{Anchor, pattern, regex, text};
 use crate::args::Args;
+use crate::compare::equal;
 use crate::eval::Vm;
 use crate::fail::{R, defined, err, refuse};
-use crate::value::{Obj, Val, equal};
+use crate::value::{Obj, Val};
 use crate::{methods, ops, show};
 use corpus_core::Value as Core;
 use corpus_core::yaml;
@@ -56,13 +57,13 @@ pub fn call(vm: &mut Vm, name: &str, value: &Val, args: &Args) -> R<Option<Val>>
         }
         "avg" => match value {
             Val::List(list) => {
-                let sum: f64 = list.items().iter().filter_map(crate::value::number).sum();
+                let sum: f64 = list.items().iter().filter_map(crate::compare::number).sum();
                 if list.len() == 0 {
                     return err("division by zero");
                 }
                 Val::Float(sum / list.len() as f64)
             }
-            other => Val::Float(crate::value::number(other).unwrap_or(0.0)),
+            other => Val::Float(crate::compare::number(other).unwrap_or(0.0)),
         },
         "union" | "intersect" | "difference" | "symmetric_difference" => {
             let (a, b) = (items()?, ops::iterate(&args.need(0, "lst2")?)?);
@@ -390,7 +391,7 @@ fn dict_key_value(name: &str, value: &Val, args: &Args) -> R<Val> {
         let next = match at.get_str(step) {
             Some(Val::Dict(next)) => next,
             _ => {
-                let made = crate::value::Dict::new(Default::default());
+                let made = crate::containers::Dict::new(Default::default());
                 at.insert(Val::str(step), Val::Dict(made.clone()));
                 made
             }

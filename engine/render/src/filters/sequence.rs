@@ -1,11 +1,12 @@
 //! Jinja2's filters on lists and dicts.
 
 use crate::args::Args;
+use crate::compare::{equal, order};
 use crate::eval::Vm;
 use crate::fail::{R, defined, err};
 use crate::globals::attribute;
 use crate::methods;
-use crate::value::{Obj, Val, equal, order};
+use crate::value::{Obj, Val};
 use crate::{checks, ops, show};
 
 pub fn call(vm: &mut Vm, name: &str, value: &Val, args: &Args) -> R<Option<Val>> {

@@ -1,10 +1,11 @@
 //! `strftime` and `date_format`: dates of texts and of seconds since 1970, in UTC.
 
 use crate::args::Args;
+use crate::compare::number;
 use crate::eval::Vm;
 use crate::fail::{R, err};
 use crate::show;
-use crate::value::{Val, number};
+use crate::value::Val;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];

@@ -1,8 +1,10 @@
 //! The methods of `list`, `tuple` and `dict`.
 
 use crate::args::Args;
+use crate::compare::equal;
+use crate::containers::{Dict, Key, List};
 use crate::fail::{Fail, Kind, R, defined, err};
-use crate::value::{Dict, Key, List, Obj, Val, ViewKind, equal};
+use crate::value::{Obj, Val, ViewKind};
 use crate::{ops, show};
 use std::rc::Rc;
 
@@ -109,7 +111,7 @@ pub fn sort(items: &mut Vec<Val>, key: impl Fn(&Val) -> Val, reverse: bool) -> R
         defined(k)?;
     }
     keyed.sort_by(|(a, _), (b, _)| {
-        let found = crate::value::order(a, b).unwrap_or_else(|| {
+        let found = crate::compare::order(a, b).unwrap_or_else(|| {
             failed.get_or_insert_with(|| {
                 let types = format!("'{}' and '{}'", b.type_name(), a.type_name());
                 Fail::new(Kind::Error, format!("'<' not supported between instances of {types}"))

@@ -66,7 +66,7 @@ pub fn call(value: &Val, name: &str, args: &Args) -> R<Val> {
             Obj::Loop(l) => {
                 let mut last = l.last_changed.borrow_mut();
                 let same = last.as_ref().is_some_and(|old| {
-                    old.len() == args.pos.len() && old.iter().zip(&args.pos).all(|(a, b)| crate::value::equal(a, b))
+                    old.len() == args.pos.len() && old.iter().zip(&args.pos).all(|(a, b)| crate::compare::equal(a, b))
                 });
                 *last = Some(args.pos.clone());
                 Ok(Val::Bool(!same))

@@ -1,8 +1,9 @@
 //! The methods of `str`.
 
 use crate::args::Args;
+use crate::containers::Dict;
 use crate::fail::{R, defined, err};
-use crate::value::{Dict, Obj, Val};
+use crate::value::{Obj, Val};
 use crate::{ops, percent, show};
 use std::sync::Arc;
 
