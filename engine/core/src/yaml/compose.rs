@@ -205,7 +205,12 @@ impl<'a> Composer<'a> {
     // ---- nodes -------------------------------------------------------------------------------------------
 
     fn node(&mut self, place: Place) -> Result<u32> {
-        let start = self.peek()?.at;
+        let first = self.peek()?;
+        let (start, scalar) = (first.at, matches!(first.kind, Tok::Scalar(..)));
+        if scalar && self.depth < MAX_DEPTH {
+            let (tag, kind) = self.content(place, start, None, true)?;
+            return Ok(self.raw(start, tag, kind));
+        }
         let (mut anchor, mut tag, mut tag_at) = (None, None, start);
         loop {
             match &self.peek()?.kind {

@@ -82,6 +82,9 @@ pub struct Scanner<'a> {
 /// No scalar and no collection may nest deeper; far beyond what people write, far below a stack's end.
 pub const MAX_DEPTH: usize = 100;
 
+/// A key of more characters, or of more than one line, must be announced by `?`.
+const LONGEST_KEY: u32 = 1024;
+
 const NO_KEY: SimpleKey = SimpleKey { possible: false, required: false, number: 0, at: Pos::new(0, 0) };
 
 /// The error is boxed: it is big, and each token passes through many hands.
@@ -252,7 +255,7 @@ impl<'a> Scanner<'a> {
         let here = self.pos();
         for i in 0..self.keys.len() {
             let key = self.keys[i];
-            if key.possible && (key.at.line < here.line || key.at.col + 1024 < here.col) {
+            if key.possible && (key.at.line < here.line || key.at.col + LONGEST_KEY < here.col) {
                 if key.required {
                     return self.fail(Some(("while scanning a simple key", key.at)), "could not find expected ':'");
                 }
@@ -423,13 +426,7 @@ impl<'a> Scanner<'a> {
                 self.push(at, kind);
                 Ok(())
             }
-            _ if self.starts_plain(c) => {
-                self.save_key()?;
-                self.key_allowed = false;
-                let kind = self.scan_plain(at)?;
-                self.push(at, kind);
-                Ok(())
-            }
+            _ if self.starts_plain(c) => self.fetch_plain(at, column),
             b'\t' => self.fail(
                 Some(("while scanning for the next token", at)),
                 "found character '\\t' that cannot start any token",
@@ -500,6 +497,31 @@ impl<'a> Scanner<'a> {
         self.key_allowed = key_allowed;
         self.at += 1;
         self.push(at, kind);
+        Ok(())
+    }
+
+    /// Scans a plain scalar. Where a `:` follows at once, it is known here to be a key, as nearly all are.
+    fn fetch_plain(&mut self, at: Pos, column: i64) -> Result<()> {
+        let key_allowed = self.key_allowed;
+        self.save_key()?;
+        self.key_allowed = false;
+        let from = self.at;
+        let kind = self.scan_plain(at)?;
+        let here = self.line == at.line && self.at - from <= LONGEST_KEY as usize;
+        if !(key_allowed && here && self.flow == 0 && self.byte(0) == b':' && self.blankz(1)) {
+            self.push(at, kind);
+            return Ok(());
+        }
+        if let Some(key) = self.keys.last_mut() {
+            key.possible = false;
+        }
+        self.roll(column, None, Tok::BlockMapping, at)?;
+        self.push(at, Tok::Key);
+        self.push(at, kind);
+        let colon = self.pos();
+        self.at += 1;
+        self.key_allowed = false;
+        self.push(colon, Tok::Value);
         Ok(())
     }
 
