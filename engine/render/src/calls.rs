@@ -1,10 +1,10 @@
 //! Macro calls, imports and includes: code of one template that another one runs.
 
 use crate::args::Args;
-use crate::eval::{CALLER, KWARGS, VARARGS, Vm};
+use crate::eval::Vm;
 use crate::fail::{Fail, R, err};
 use crate::show;
-use crate::tree::{Expr, Sym, Template};
+use crate::tree::{Expr, Sym, Template, sym};
 use crate::value::{Macro, Module, Obj, Scope, Val};
 use corpus_core::suggest::did_you_mean;
 use std::rc::Rc;
@@ -35,19 +35,19 @@ impl Vm<'_> {
             }
             if let Some(found) = named.iter().position(|(n, _)| **n == *"caller").filter(|_| def.uses_caller) {
                 let caller = named.remove(found).1;
-                scope.set(*CALLER, caller);
+                scope.set(sym!("caller"), caller);
             } else if def.uses_caller && &*def.name != "caller" {
-                scope.set(*CALLER, Val::undef("No caller defined"));
+                scope.set(sym!("caller"), Val::undef("No caller defined"));
             }
             if def.uses_kwargs {
                 let entries = named.drain(..).map(|(n, v)| (Val::Str(n), v)).collect::<Vec<_>>();
-                scope.set(*KWARGS, Val::dict(entries));
+                scope.set(sym!("kwargs"), Val::dict(entries));
             } else if let Some((n, _)) = named.first() {
                 return err(format!("macro {name} takes no keyword argument '{n}'"));
             }
             let rest: Vec<Val> = pos.collect();
             if def.uses_varargs {
-                scope.set(*VARARGS, Val::tuple(rest));
+                scope.set(sym!("varargs"), Val::tuple(rest));
             } else if !rest.is_empty() {
                 let n = def.params.len();
                 return err(format!("macro {name} takes not more than {n} argument(s)"));

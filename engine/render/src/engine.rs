@@ -4,7 +4,7 @@ use crate::decrypt::Decrypt;
 use crate::eval::Vm;
 use crate::fail::{Fail, Kind, R};
 use crate::files::FileRoots;
-use crate::tree::{Load, Sym, Template};
+use crate::tree::{Load, Sym, Template, sym};
 use crate::value::{Obj, Scope, Val};
 use crate::{blocks, lower, pipe, unclosed};
 use corpus_core::exec::{Caller, Data};
@@ -244,52 +244,52 @@ impl Engine {
     /// Makes the variables that Salt gives every template.
     pub(crate) fn base_scope(&self, cx: &RenderCx, file: &str, path: Option<&Path>) -> Rc<Scope> {
         let scope = Scope::within(None);
-        let set = |name: &str, value: Val| scope.set(Sym::of(name), value);
+        let set = |name: Sym, value: Val| scope.set(name, value);
         if self.is_plain() {
-            set("__salt__", Val::obj(Obj::Salt));
-            set("__grains__", Val::from_core(&cx.data.grains));
-            set("__opts__", Val::from_core(&cx.data.opts));
+            set(sym!("__salt__"), Val::obj(Obj::Salt));
+            set(sym!("__grains__"), Val::from_core(&cx.data.grains));
+            set(sym!("__opts__"), Val::from_core(&cx.data.opts));
             let traverse = (Val::str("traverse"), Val::obj(Obj::Function("traverse")));
             set(
-                "__stack__",
+                sym!("__stack__"),
                 Val::dict([traverse, (Val::str("cfg_path"), Val::str(cx.vars.str("cfg_path").unwrap_or(file)))]),
             );
         } else {
-            set("salt", Val::obj(Obj::Salt));
-            set("grains", Val::from_core(&cx.data.grains));
-            set("pillar", Val::from_core(&cx.data.pillar));
-            set("opts", Val::from_core(&cx.data.opts));
-            set("saltenv", Val::str(&cx.saltenv));
+            set(sym!("salt"), Val::obj(Obj::Salt));
+            set(sym!("grains"), Val::from_core(&cx.data.grains));
+            set(sym!("pillar"), Val::from_core(&cx.data.pillar));
+            set(sym!("opts"), Val::from_core(&cx.data.opts));
+            set(sym!("saltenv"), Val::str(&cx.saltenv));
         }
         if let Some(sls) = &cx.sls {
-            set("sls", Val::str(sls));
+            set(sym!("sls"), Val::str(sls));
             let (slspath, template) = match path {
                 // Salt: the directory of the file, which for a template of a state is the SLS name's own.
                 Some(_) => (file.rsplit_once('/').map_or(String::new(), |(dir, _)| dir.to_owned()), Some(file)),
                 None => (sls.replace('.', "/"), None),
             };
-            set("slspath", Val::str(&slspath));
-            set("slsdotpath", Val::str(slspath.replace('/', ".")));
-            set("slscolonpath", Val::str(slspath.replace('/', ":")));
-            set("sls_path", Val::str(slspath.replace('/', "_")));
+            set(sym!("slspath"), Val::str(&slspath));
+            set(sym!("slsdotpath"), Val::str(slspath.replace('/', ".")));
+            set(sym!("slscolonpath"), Val::str(slspath.replace('/', ":")));
+            set(sym!("sls_path"), Val::str(slspath.replace('/', "_")));
             if let (Some(template), Some(path)) = (template, path) {
-                set("tplpath", Val::str(path.to_string_lossy()));
-                set("tplfile", Val::str(template));
-                set("tpldir", Val::str(if slspath.is_empty() { "." } else { &slspath }));
-                set("tpldot", Val::str(slspath.replace('/', ".")));
-                set("tplroot", Val::str(slspath.split('/').next().unwrap_or_default()));
+                set(sym!("tplpath"), Val::str(path.to_string_lossy()));
+                set(sym!("tplfile"), Val::str(template));
+                set(sym!("tpldir"), Val::str(if slspath.is_empty() { "." } else { &slspath }));
+                set(sym!("tpldot"), Val::str(slspath.replace('/', ".")));
+                set(sym!("tplroot"), Val::str(slspath.split('/').next().unwrap_or_default()));
             }
         }
         if let Some(shared) = cx.caller.shared() {
             let value = Val::from_core(&shared.get());
-            if let Some(Val::Dict(opts)) = scope.own(Sym::of("opts")) {
+            if let Some(Val::Dict(opts)) = scope.own(sym!("opts")) {
                 opts.insert(Val::str(shared.opt), value.clone());
             }
-            set(shared.variable, value);
+            set(Sym::of(shared.variable), value);
         }
         for (name, value) in &cx.vars {
             if let Some(name) = name.as_str() {
-                set(name, Val::from_core(value));
+                set(Sym::of(name), Val::from_core(value));
             }
         }
         scope
@@ -299,7 +299,7 @@ impl Engine {
 /// Takes over what a template did to the mapping that it shares with others.
 pub(crate) fn keep_shared(cx: &RenderCx, base: &Scope) {
     let Some(shared) = cx.caller.shared() else { return };
-    let value = base.own(Sym::of("opts")).and_then(|opts| match opts {
+    let value = base.own(sym!("opts")).and_then(|opts| match opts {
         Val::Dict(opts) => opts.get_str(shared.opt),
         _ => None,
     });

@@ -4,13 +4,13 @@
 use crate::args::Args;
 use crate::engine::{Engine, RenderCx};
 use crate::fail::{Fail, Kind, R, defined, err, undefined};
-use crate::tree::{Expr, ExprKind, ForLoop, Load, MacroDef, Stmt, Sym, Target, Template};
+use crate::tree::{Expr, ExprKind, ForLoop, Load, MacroDef, Stmt, Sym, Target, Template, sym};
 use crate::value::{Loop, Macro, Near, Obj, Scope, Undef, Val};
 use crate::{filters, ops, show};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 /// When little of the stack is left, more is taken: a template's depth must not end the process.
 pub(crate) const RED_ZONE: usize = 192 * 1024;
@@ -18,13 +18,6 @@ pub(crate) const STACK: usize = 4 * 1024 * 1024;
 
 /// How deep macros, imports and includes may nest.
 const DEPTH: usize = 200;
-
-pub(crate) static LOOP: LazyLock<Sym> = LazyLock::new(|| Sym::of("loop"));
-pub(crate) static CALLER: LazyLock<Sym> = LazyLock::new(|| Sym::of("caller"));
-pub(crate) static VARARGS: LazyLock<Sym> = LazyLock::new(|| Sym::of("varargs"));
-pub(crate) static KWARGS: LazyLock<Sym> = LazyLock::new(|| Sym::of("kwargs"));
-pub(crate) static SELF: LazyLock<Sym> = LazyLock::new(|| Sym::of("self"));
-static SUPER: LazyLock<Sym> = LazyLock::new(|| Sym::of("super"));
 
 /// Text from one place of a template; `frame` says which template, and from where it was called.
 #[derive(Clone, Copy, Debug)]
@@ -309,8 +302,8 @@ impl<'e> Vm<'e> {
             return Err(Fail::new(Kind::Undefined, message).place(&self.template, at));
         };
         let inner = Scope::within(Some(scope.clone()));
-        inner.set(*SUPER, Val::obj(Obj::Block(name.clone(), up + 1)));
-        inner.set(*SELF, Val::obj(Obj::SelfBlocks));
+        inner.set(sym!("super"), Val::obj(Obj::Block(name.clone(), up + 1)));
+        inner.set(sym!("self"), Val::obj(Obj::SelfBlocks));
         self.within(template, at, "in this block", |vm| vm.stmts(&body, &inner).map(|_| ()))
     }
 
@@ -468,7 +461,7 @@ impl<'e> Vm<'e> {
             } else {
                 inner = Scope::within(Some(scope.clone()));
             }
-            inner.vars.borrow_mut().push((*LOOP, Val::Obj(looped.clone())));
+            inner.vars.borrow_mut().push((sym!("loop"), Val::Obj(looped.clone())));
             let done = self.assign(&l.target, state.items[i].clone(), &inner);
             self.placed(done, l.iter.at)?;
             match self.stmts(&l.body, &inner)? {

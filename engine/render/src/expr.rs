@@ -2,9 +2,9 @@
 
 use crate::args::Args;
 use crate::containers::{Entries, Key};
-use crate::eval::{RED_ZONE, SELF, STACK, Vm};
+use crate::eval::{RED_ZONE, STACK, Vm};
 use crate::fail::{Fail, Kind, R, defined, err, undefined};
-use crate::tree::{Arg, Cmp, Expr, ExprKind, Lit};
+use crate::tree::{Arg, Cmp, Expr, ExprKind, Lit, sym};
 use crate::value::{Near, Obj, Scope, Undef, Val};
 use crate::{checks, filters, globals, methods, ops, show};
 use std::cell::OnceCell;
@@ -49,7 +49,7 @@ impl Vm<'_> {
             },
             ExprKind::Var(name) => match scope.get(*name).or_else(|| globals::find(*name)) {
                 Some(value) => value,
-                None if *name == *SELF => Val::obj(Obj::SelfBlocks),
+                None if *name == sym!("self") => Val::obj(Obj::SelfBlocks),
                 None => {
                     let name = name.name();
                     let message = format!("{} is undefined", corpus_core::python::quoted(&name));

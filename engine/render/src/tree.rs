@@ -10,6 +10,15 @@ pub struct Sym(u32);
 
 static NAMES: LazyLock<RwLock<IndexSet<Arc<str>>>> = LazyLock::new(Default::default);
 
+/// The symbol of a name that is known when corpus is built, looked up once.
+macro_rules! sym {
+    ($name:literal) => {{
+        static SYM: std::sync::LazyLock<$crate::tree::Sym> = std::sync::LazyLock::new(|| $crate::tree::Sym::of($name));
+        *SYM
+    }};
+}
+pub(crate) use sym;
+
 impl Sym {
     /// Returns the symbol of a name.
     pub fn of(name: &str) -> Self {
