@@ -4,7 +4,7 @@
 use crate::args::Args;
 use crate::engine::{Engine, RenderCx};
 use crate::fail::{Fail, Kind, R, defined, err, undefined};
-use crate::tree::{Expr, ExprKind, ForLoop, Load, MacroDef, Stmt, Sym, Target, Template, sym};
+use crate::tree::{Expr, ExprKind, ForLoop, Load, MacroDef, Stmt, Target, Template, sym};
 use crate::value::{Loop, Macro, Near, Obj, Scope, Undef, Val};
 use crate::{filters, ops, show};
 use std::cell::{Cell, OnceCell, RefCell};
@@ -15,7 +15,6 @@ use std::sync::Arc;
 /// When little of the stack is left, more is taken: a template's depth must not end the process.
 pub(crate) const RED_ZONE: usize = 192 * 1024;
 pub(crate) const STACK: usize = 4 * 1024 * 1024;
-
 /// How deep macros, imports and includes may nest.
 const DEPTH: usize = 200;
 
