@@ -15,6 +15,7 @@ use std::sync::Arc;
 /// When little of the stack is left, more is taken: a template's depth must not end the process.
 pub(crate) const RED_ZONE: usize = 192 * 1024;
 pub(crate) const STACK: usize = 4 * 1024 * 1024;
+
 /// How deep macros, imports and includes may nest.
 const DEPTH: usize = 200;
 
