@@ -154,3 +154,17 @@ fn an_orchestration_makes_and_ends_machines() {
     let again = run(&tree, &["state.orchestrate", "orch"]).expect(0);
     assert_eq!(comment(&again), "Already absent instance attached");
 }
+
+/// Without Amazon's SDK the driver says how to get it, and touches nothing.
+#[cfg(not(feature = "ec2"))]
+#[test]
+fn ec2_says_that_it_was_not_built_in() {
+    let tree = Tree::new();
+    tree.file("etc/master", "corpus_cachedir: $TREE/cache\ncloud_dir: $TREE/cloud\n");
+    tree.file("etc/cloud.providers", "aws:\n  driver: ec2\n  location: eu-west-1\n");
+    tree.file("etc/cloud.profiles", "web:\n  provider: aws\n  image: ami-1\n  size: t3.micro\n");
+    tree.file("etc/cloud.map", "web: [web1]\n");
+    let told = machines(&run(&tree, &["map.apply"]).expect(1));
+    let why = told["web1"]["comment"].as_str().expect("a comment");
+    assert!(why.contains("`cargo build --release --features ec2`"), "{why}");
+}

@@ -8,6 +8,8 @@
 #   lab.sh exec N CMD  run a command inside a host
 #   lab.sh kill N      power a host off: all of its processes die at once
 #   lab.sh reset N     a host's file system as it was in the beginning
+#   lab.sh add N       one host more; host_key_N and authorized_N in $LAB_DIR are its keys if they are there
+#   lab.sh drop N      takes one host down
 #
 # LAB_DIR (/run/corpus-lab), LAB_NET (10.97), LAB_BASE (/: this machine's own files, never written to).
 set -euo pipefail
@@ -93,7 +95,9 @@ files_one() {
     printf '127.0.0.1 localhost\n%s h%s\n' "$(ip_of "$i")" "$i" >"$etc/hosts"
     mkdir -p "$etc/ssh"
     cp "$LAB_DIR/host_key_$i" "$etc/ssh/lab_host_key"
-    cp "$LAB_DIR/key.pub" "$etc/ssh/lab_authorized_keys"
+    local keys=$LAB_DIR/authorized_$i
+    [ -e "$keys" ] || keys=$LAB_DIR/key.pub
+    cp "$keys" "$etc/ssh/lab_authorized_keys"
     chmod 600 "$etc/ssh/lab_host_key"
     # A login shell's rc files cost hundreds of milliseconds and are this machine's, not the host's.
     rm -f "$dir/root/root/.bashrc" "$dir/root/root/.profile" "$dir/root/root/.bash_profile"
@@ -142,6 +146,13 @@ Host *
   StrictHostKeyChecking yes
   LogLevel ERROR
 C
+}
+
+add() {
+    local key=$LAB_DIR/host_key_$1
+    [ -e "$key" ] || ssh-keygen -q -t ed25519 -N '' -C "h$1" -f "$key" >/dev/null
+    up_one "$1"
+    wait_one "$1"
 }
 
 hosts() { ls "$LAB_DIR" 2>/dev/null | sed -n 's/^h\([0-9]*\)$/\1/p' | sort -n; }
@@ -206,6 +217,8 @@ case ${1:-} in
     kill) kill_one "$2" ;;
     start) start_one "$2"; wait_one "$2" ;;
     reset) reset_one "$2" ;;
+    add) add "$2" ;;
+    drop) down_one "$2" ;;
     exec) shift; inside "$@" ;;
-    *) sed -n '2,14p' "$SELF" | sed 's/^# \?//'; exit 2 ;;
+    *) sed -n '2,16p' "$SELF" | sed 's/^# \?//'; exit 2 ;;
 esac

@@ -108,3 +108,45 @@ fn row_54_no_port_is_wired_directly_to_a_guest() {
         assert!(wrong.contains(word), "{word}\n{wrong}");
     }
 }
+
+const AWS: &str =
+    "aws:\n  driver: ec2\n  id: AKIATEST\n  key: aSecretOfTheProvider\n  location: eu-west-1\n  private_key: /k\n";
+
+/// How an API is reached, and its secret, stay with the provider; Salt's words mean what they do in Salt.
+#[test]
+fn accounts_are_the_providers_alone() {
+    let place = folder(&[
+        ("cloud.providers", AWS),
+        ("cloud.profiles", "web:\n  provider: aws\n  image: ami-1\n  size: t3.micro\n  ssh_interface: private_ips\n"),
+        ("cloud.map", "web: [web1]\n"),
+    ]);
+    let all = declared(place.path()).expect("declarations");
+    let web1 = &all.guests["web1"];
+    assert_eq!((web1.node.as_str(), web1.disk), ("aws", None), "`size` is no disk's");
+    assert_eq!(web1.options.str("size"), Some("t3.micro"));
+    assert_eq!(web1.options.str("ssh_interface"), Some("private_ips"));
+    assert!(!format!("{web1:?}").contains("aSecretOfTheProvider") && !web1.options.contains("id"), "{web1:?}");
+    let accounts = read(place.path()).map_err(|_| "mistakes").expect("it reads").accounts();
+    let accounts = accounts.map_err(|_| "mistakes").expect("accounts");
+    assert_eq!(accounts["aws"].region.as_deref(), Some("eu-west-1"));
+    assert_eq!(accounts["aws"].keys.as_ref().map(|(id, _)| id.as_str()), Some("AKIATEST"));
+    assert!(!format!("{accounts:?}").contains("aSecretOfTheProvider"), "{accounts:?}");
+}
+
+#[test]
+fn mistakes_in_accounts_name_the_provider() {
+    for (text, why) in [
+        ("aws:\n  driver: ec2\n  id: AKIATEST\n", "`id` and `key` belong together"),
+        ("aws:\n  driver: ec2\n  id: sdb://vault/id\n  key: sdb://vault/key\n", "name an `aws_profile`"),
+        ("aws:\n  driver: ec2\n  service_url: example.com\n", "say the whole `endpoint`"),
+    ] {
+        let place = folder(&[("cloud.providers", text)]);
+        let errors = read(place.path()).map_err(|_| "mistakes").expect("it reads").accounts().expect_err("a mistake");
+        let text: String = errors.iter().map(|error| error.to_text(None)).collect();
+        assert!(text.contains(why) && text.contains("cloud.providers:1:1"), "{text}");
+    }
+    let role = "aws:\n  driver: ec2\n  id: use-instance-role-credentials\n  key: use-instance-role-credentials\n";
+    let place = folder(&[("cloud.providers", role)]);
+    let accounts = read(place.path()).map_err(|_| "mistakes").expect("it reads").accounts();
+    assert_eq!(accounts.map_err(|_| "mistakes").expect("accounts")["aws"].keys, None);
+}

@@ -180,7 +180,7 @@ pub async fn send(client: &Client, change: &Change) -> Result<String, ApiError> 
             made(call.send().await.map_err(failed)?.key_pair_id())
         }
         Change::DeleteKey(it) => {
-            client.delete_key_pair().key_pair_id(it.id()).send().await.map_err(failed)?;
+            client.delete_key_pair().key_name(it.id()).send().await.map_err(failed)?;
             done(it.id())
         }
         Change::CreateGroup { .. } | Change::Allow { .. } | Change::Forbid { .. } | Change::DeleteGroup(_) => {
@@ -191,9 +191,9 @@ pub async fn send(client: &Client, change: &Change) -> Result<String, ApiError> 
             let call = call.tag_specifications(tagged(ResourceType::ElasticIp, tags));
             made(call.send().await.map_err(failed)?.allocation_id())
         }
-        Change::Associate { address, instance } => {
+        Change::Associate { address, instance, ours } => {
             let call = client.associate_address().allocation_id(address).instance_id(instance.id());
-            call.allow_reassociation(false).send().await.map_err(failed)?;
+            call.allow_reassociation(*ours).send().await.map_err(failed)?;
             done(address)
         }
         Change::Release(it) => {

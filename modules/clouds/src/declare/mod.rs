@@ -53,6 +53,11 @@ pub const IDLE: &[&str] = &[
     "master_port",
     "requires",
     "keep_tmp",
+    "rename_on_destroy",
+    "ssh_connect_timeout",
+    "wait_for_ip_interval",
+    "wait_for_ip_interval_multiplier",
+    "wait_for_ip_timeout",
 ];
 
 /// Everything that is declared, settled.

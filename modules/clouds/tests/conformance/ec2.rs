@@ -428,7 +428,11 @@ fn perform(state: &mut State, change: &Change) -> Result<String, ApiError> {
             }
             Ok(add_named(state, Kind::Subnet, "subnet", cidr, vpc, tags))
         }
-        Change::DeleteKey(it) => delete(state, Kind::Key, it.id()),
+        Change::DeleteKey(it) => {
+            let mut keys = state.things.ec2.named.iter().filter(|((kind, _), _)| *kind == Kind::Key);
+            let found = keys.find(|(_, key)| key.name == it.id()).map(|((_, id), _)| id.clone());
+            delete(state, Kind::Key, &found.unwrap_or_default())
+        }
         Change::DeleteGroup(it) => {
             let used = |one: &Instance| one.groups.iter().any(|(id, _)| id == it.id());
             if state.things.ec2.instances.values().any(used) {
@@ -455,7 +459,7 @@ fn perform(state: &mut State, change: &Change) -> Result<String, ApiError> {
             state.things.ec2.addresses.insert(id.clone(), address);
             Ok(id)
         }
-        Change::Associate { address, instance } => {
+        Change::Associate { address, instance, ours } => {
             let found = state
                 .things
                 .ec2
@@ -463,7 +467,7 @@ fn perform(state: &mut State, change: &Change) -> Result<String, ApiError> {
                 .get_mut(address)
                 .filter(|_| state.nature.seen.get(address).is_none_or(|at| *at <= state.nature.ticks));
             let found = found.ok_or_else(|| missing("AllocationID", address))?;
-            if found.instance.as_ref().is_some_and(|other| other != instance.id()) {
+            if !ours && found.instance.as_ref().is_some_and(|other| other != instance.id()) {
                 return Err(ApiError::new("Resource.AlreadyAssociated", address));
             }
             found.instance = Some(instance.id().into());

@@ -289,6 +289,7 @@ pub enum Change {
         public: String,
         tags: Tags,
     },
+    /// By its name.
     DeleteKey(Owned),
     CreateGroup {
         name: String,
@@ -308,10 +309,11 @@ pub enum Change {
     Allocate {
         tags: Tags,
     },
-    /// The address may be somebody's who named it; the instance is ours.
+    /// The address may be somebody's who named it, and is taken only if it is free; ours is taken from what goes.
     Associate {
         address: String,
         instance: Owned,
+        ours: bool,
     },
     Release(Owned),
     CreateVpc {

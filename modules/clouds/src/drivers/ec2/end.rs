@@ -29,7 +29,10 @@ impl Ec2Work<'_> {
             self.end(&format!("the volume {}", volume.id), &Change::DeleteVolume(owned))?;
         }
         for key in self.all(|query| self.api.named(Kind::Key, query), self.of(guest))? {
-            self.end(&format!("the key pair {}", key.name), &Change::DeleteKey(self.mark.owned(&key.id, &key.tags)?))?;
+            self.end(
+                &format!("the key pair {}", key.name),
+                &Change::DeleteKey(self.mark.owned(&key.name, &key.tags)?),
+            )?;
         }
         self.leave()
     }

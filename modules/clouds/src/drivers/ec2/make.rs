@@ -189,7 +189,7 @@ impl Ec2Work<'_> {
         let name = format!("corpus-{}-{}", self.mark.0, want.id);
         self.until(&format!("the key pair {name}"), SETTLES, || {
             for old in self.all(|query| self.api.named(Kind::Key, query), self.of(&want.id))? {
-                self.end("an old key pair", &Change::DeleteKey(self.mark.owned(&old.id, &old.tags)?))?;
+                self.end("an old key pair", &Change::DeleteKey(self.mark.owned(&old.name, &old.tags)?))?;
             }
             let tags = self.mark.tags(Some(&want.id));
             match self.change(&Change::ImportKey { name: name.clone(), public: public.clone(), tags }) {
@@ -407,7 +407,11 @@ impl Ec2Work<'_> {
             }
         };
         if address.instance.as_ref() != Some(&instance.id) {
-            let change = Change::Associate { address: address.id.clone(), instance: owned.clone() };
+            let change = Change::Associate {
+                address: address.id.clone(),
+                instance: owned.clone(),
+                ours: self.mark.has(&address.tags),
+            };
             self.settle(&format!("giving {} to {}", address.ip, instance.id), SETTLES, &change)?;
             changes.note("elastic_ip", instance.public.clone(), address.ip.as_str());
         }
