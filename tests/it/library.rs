@@ -259,3 +259,28 @@ never:
     assert!(said.contains("Call provided the expected results in 1 attempts"), "{said}");
     assert!(said.contains("Call did not produce the expected result after"), "{said}");
 }
+
+#[test]
+fn runs_runners_at_the_same_time() {
+    let tree = Tree::new();
+    let runner = |name: &str| {
+        format!("        {name}:\n          - name: state.orchestrate\n          - kwarg: {{mods: {name}}}\n")
+    };
+    let step = |name: &str| format!("{name}:\n  cmd.run:\n    - name: sleep 1.5; touch $TREE/{name}\n");
+    tree.file("salt/one.sls", &step("one")).file("salt/two.sls", &step("two"));
+    let both = format!("both:\n  salt.parallel_runners:\n    - runners:\n{}{}", runner("one"), runner("two"));
+    tree.file("salt/both.sls", &both);
+    tree.corpus(&["state.orchestrate", "both", "test=True"]).output().expect("it starts");
+    assert!(!tree.path().join("one").exists(), "a dry run does nothing");
+    let start = Instant::now();
+    let output = tree.corpus(&["state.orchestrate", "both"]).output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("All runner functions executed successfully."), "{said}");
+    assert!(tree.path().join("one").exists() && tree.path().join("two").exists());
+    assert!(start.elapsed() < Duration::from_millis(2900), "one after the other: {:?}", start.elapsed());
+    let missing = format!("both:\n  salt.parallel_runners:\n    - runners:\n{}{}", runner("one"), runner("three"));
+    tree.file("salt/both.sls", &missing);
+    let output = tree.corpus(&["state.orchestrate", "both"]).output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("Runner three failed."), "{said}");
+}

@@ -2,16 +2,17 @@
 
 use super::shared;
 use corpus_core::host::Command;
+use corpus_core::plan::{Attrs, Content};
 use corpus_core::{Effect, Map, Plan, PlanCx, Prediction, State, StateError, Value, state};
 use corpus_exec::ask;
 use corpus_exec::file::diff;
-use corpus_exec::interfaces::{Stanza, wanted};
+use corpus_exec::interfaces::{Stanza, bond, wanted};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
 /// Keeps a network interface of Debian's `/etc/network/interfaces`, and has it up or down. Further arguments are its settings:
 /// `proto ipaddr netmask gateway dns mtu hwaddr up_cmds hotplug`, with `ipv6` in front those of IPv6, and `ports stp fd`… of
-/// a bridge. What the files say of other interfaces stays as it is.
+/// a bridge, `mode slaves miimon`… of a bond, `provider user password pppoe_iface`… of a dial-up. What the files say of other interfaces stays as it is.
 ///
 /// ```sls
 /// eth0:
@@ -27,7 +28,7 @@ use std::path::{Path, PathBuf};
 pub struct Managed {
     /// The interface.
     pub name: String,
-    /// `eth`, `bridge`, `vlan` or `slave`.
+    /// `eth`, `bridge`, `vlan`, `bond`, `slave` or `pppoe`.
     #[serde(default = "eth", rename = "type")]
     pub kind: String,
     /// Whether it is to be up, now and after a reboot.
@@ -75,6 +76,53 @@ impl Managed {
         Ok(u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).is_ok_and(|flags| flags & 1 == 1))
     }
 
+    /// Plans the file beside the interface's own: what `modprobe` is told of a bond, what `pppd` is of a provider.
+    /// Returns Salt's words about a bond.
+    fn more(
+        &self,
+        cx: &PlanCx<'_>,
+        given: &Map,
+        plan: &mut Plan,
+    ) -> Result<Option<(String, &'static str)>, StateError> {
+        let name = &self.name;
+        if self.kind == "pppoe" {
+            let provider = given.str("provider").filter(|name| !name.is_empty() && !name.contains('/'));
+            let provider =
+                provider.ok_or_else(|| StateError::failed("provider is a required setting for pppoe interfaces"))?;
+            cx.program("pppd", "ppp")?;
+            let path = format!("/etc/ppp/peers/{provider}");
+            let text = bond::peer(name, given).map_err(StateError::failed)?;
+            if ask::text(cx.host, &path)?.as_ref() != Some(&text) {
+                // It holds a password: what it says is not shown.
+                plan.changes.insert("provider", format!("Updated {path}"));
+                let (content, attrs) = (Content::Bytes(text.into()), Attrs { mode: Some(0o600), ..Attrs::default() });
+                plan.push(Effect::WriteFile { path: path.into(), content, attrs, backup: None }, vec![]);
+            }
+            return Ok(None);
+        }
+        if self.kind != "bond" {
+            return Ok(None);
+        }
+        let path = format!("/etc/modprobe.d/{name}.conf");
+        let text = bond::module(name, given).map_err(StateError::failed)?;
+        let have = ask::text(cx.host, &path)?;
+        if have.as_ref() == Some(&text) {
+            return Ok(None);
+        }
+        plan.push(Effect::text(path, text.as_str()), vec![]);
+        Ok(Some(match have {
+            None => {
+                plan.changes.insert("bond", format!("Added bond {name}."));
+                ("is set to be added.".into(), "added.")
+            }
+            Some(have) => {
+                let told = diff::unified(&have, &text).trim_end().to_owned();
+                plan.changes.insert("bond", told.as_str());
+                (format!("is set to be updated:\n{told}"), "updated.")
+            }
+        }))
+    }
+
     fn fact(&self) -> String {
         format!("network:up:{}", self.name)
     }
@@ -86,9 +134,9 @@ impl State for Managed {
 
     fn plan(&self, cx: &PlanCx<'_>) -> Result<Plan, StateError> {
         let name = &self.name;
-        if !matches!(self.kind.as_str(), "eth" | "bridge" | "vlan" | "slave") {
+        if !matches!(self.kind.as_str(), "eth" | "bridge" | "vlan" | "slave" | "bond" | "pppoe") {
             return Err(StateError::failed(format!(
-                "network.managed: the type `{}` is not built; there are eth, bridge, vlan and slave",
+                "network.managed: the type `{}` is not built; there are eth, bridge, vlan, bond, slave and pppoe",
                 self.kind
             )));
         }
@@ -121,6 +169,9 @@ impl State for Managed {
             plan = plan.change("interface", told);
             plan.push(Effect::text(path, want.put(&text, name)), vec![]);
         }
+        if let Some(text) = self.more(cx, &given, &mut plan)? {
+            (would, did) = (format!("Bond interface {name} {}", text.0), format!("Bond interface {name} {}", text.1));
+        }
         // The master of a slave brings it up.
         if !self.noifupdown.truthy() && self.kind != "slave" {
             let (up, changed) = (self.is_up(cx)?, !plan.changes.is_empty());
@@ -128,6 +179,9 @@ impl State for Managed {
                 plan.exec(Command::new([program, name.as_str()]), vec![Prediction::Fact(self.fact(), up.into())]);
             };
             if self.enabled != up || (up && changed) {
+                if self.kind == "bond" {
+                    cx.program("ifenslave", "ifenslave")?;
+                }
                 cx.program(if self.enabled { "ifup" } else { "ifdown" }, "ifupdown")?;
             }
             match (self.enabled, up) {

@@ -138,7 +138,7 @@ fn status(corpus: &Arc<Corpus>, call: &Call, progress: &(dyn Fn(Progress<'_>) + 
 
 /// Tells whether the steps of an orchestration may call this function.
 pub fn of_steps(fun: &str) -> bool {
-    matches!(fun, "salt.cmd" | "salt.runner")
+    matches!(fun, "salt.cmd" | "salt.runner" | "salt.parallel_runners")
 }
 
 /// Answers a step of an orchestration.
@@ -146,6 +146,7 @@ pub fn step(corpus: &Arc<Corpus>, call: &Call) -> Result<Value, ExecError> {
     match call.fun.as_str() {
         "salt.cmd" => cmd(corpus, call),
         "salt.runner" => runner(corpus, call),
+        "salt.parallel_runners" => parallel(corpus, call),
         _ => Err(ExecError::NotFound(call.fun.clone())),
     }
 }
@@ -216,4 +217,25 @@ fn runner(corpus: &Arc<Corpus>, call: &Call) -> Result<Value, ExecError> {
     let value = returned.get("ret").cloned().unwrap_or_default();
     let good = answer.code() == 0;
     Ok(Value::map([("return", value), ("success", Value::Bool(good))].into_iter().collect()))
+}
+
+/// Calls several runners at the same time; each answers as `salt.runner` does, a refusal as a failure.
+fn parallel(corpus: &Arc<Corpus>, call: &Call) -> Result<Value, ExecError> {
+    let wanted = call.kwargs.get("runners").and_then(Value::as_map).ok_or_else(|| call.missing("runners"))?;
+    let answers: Vec<Value> = std::thread::scope(|scope| {
+        let one = |kwargs: &Value| {
+            let kwargs = kwargs.as_map().cloned().unwrap_or_default();
+            let call = Call { fun: "salt.runner".into(), args: vec![], kwargs };
+            scope.spawn(move || runner(corpus, &call))
+        };
+        let threads: Vec<_> = wanted.values().map(one).collect();
+        let failed = |why: Value| Value::map([("return", why), ("success", Value::Bool(false))].into_iter().collect());
+        let joined = threads.into_iter().map(|thread| match thread.join() {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => failed(error.to_string().into()),
+            Err(_) => failed("the runner broke off".into()),
+        });
+        joined.collect()
+    });
+    Ok(Value::map(wanted.keys().cloned().zip(answers).collect()))
 }

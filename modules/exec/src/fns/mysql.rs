@@ -22,6 +22,12 @@ pub const FNS: &[ExecDef] = &[
         run: ExecFn::Write(query),
     },
     ExecDef {
+        name: "mysql.query_kept",
+        args: "(database, query, output=None, grain=None, key=None, **connection_args)",
+        doc: "Puts a query and keeps its answer in a file, or in a grain (`output='grain'`).",
+        run: ExecFn::Write(query_kept),
+    },
+    ExecDef {
         name: "mysql.db_list",
         args: "(**connection_args)",
         doc: "Lists the databases.",
@@ -205,6 +211,46 @@ fn user(call: &Call, act: &dyn Act, data: &Data, verb: &str) -> Result<Value, Ex
     command.secret = true;
     let output = ask::run(act, command)?;
     if output.ok() { Ok(true.into()) } else { Err(ExecError::failed(crate::mysql::refusal(&output).why)) }
+}
+
+/// Names the values of each row of an answer.
+fn named(answer: &Value) -> Vec<Map> {
+    let list = |key: &str| answer.get(key).and_then(Value::as_list).unwrap_or_default();
+    let row = |row: &Value| {
+        let values = row.as_list().unwrap_or_default().iter().cloned();
+        list("columns").iter().cloned().zip(values).collect()
+    };
+    list("results").iter().map(row).collect()
+}
+
+fn query_kept(call: &Call, act: &dyn Act, data: &Data) -> Result<Value, ExecError> {
+    let answer = query(call, act, data)?;
+    let rows = named(&answer);
+    let text: String = rows
+        .iter()
+        .flat_map(Map::iter)
+        .map(|(key, value)| format!("{}:{}\n", python::str(key), python::str(value)))
+        .collect();
+    let mut shown = answer.as_map().cloned().unwrap_or_default();
+    shown.insert("results", rows.into_iter().map(Value::from).collect::<Vec<_>>());
+    let shown = Value::from(shown);
+    match call.text(2, "output").as_deref() {
+        None => {}
+        Some("grain") => {
+            let grain = call.need(3, "grain")?;
+            let name = call.text(4, "key").map_or(grain.clone(), |key| format!("{grain}:{key}"));
+            let set = Call::new("grains.set", vec![name.into(), shown.clone(), true.into()]);
+            crate::fns::grains::FNS
+                .iter()
+                .find_map(|def| match def.run {
+                    ExecFn::Write(run) if def.name == "grains.set" => Some(run(&set, act, data)),
+                    _ => None,
+                })
+                .transpose()?;
+        }
+        Some(path) => _ = act.perform(&corpus_core::Effect::text(path, text))?,
+    }
+    Ok(shown)
 }
 
 fn query(call: &Call, act: &dyn Act, data: &Data) -> Result<Value, ExecError> {

@@ -140,5 +140,13 @@ fn diskusage(call: &Call, host: &dyn Look, _: &Data) -> Result<Value, ExecError>
             out.insert(mount.path.as_str(), entry.into_iter().collect::<Map>());
         }
     }
+    // A path of a file system that is mounted elsewhere.
+    for path in wanted.iter().filter(|path| path.starts_with('/')) {
+        if !out.contains(path) {
+            let sizes = super::disk::sizes(path)?;
+            let entry = [("total", sizes.total_bytes), ("available", sizes.available_bytes)];
+            out.insert(path.as_str(), entry.into_iter().collect::<Map>());
+        }
+    }
     Ok(out.into())
 }

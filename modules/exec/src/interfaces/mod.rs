@@ -1,6 +1,8 @@
 //! Debian's `/etc/network/interfaces`: what an interface has there, and the same with other words. What is said of other
 //! interfaces stays as it was written, comments included.
 
+pub mod bond;
+
 use corpus_core::{Map, Value, python};
 
 /// What the files say of one interface.
@@ -185,6 +187,9 @@ pub fn wanted(name: &str, kind: &str, enabled: bool, given: &Map) -> Result<(Sta
         ) {
             continue;
         }
+        if (kind == "bond" && bond::BOND.contains(&bare)) || (kind == "pppoe" && bond::PPPOE.contains(&bare)) {
+            continue;
+        }
         if kind == "bridge" && bridge.contains(&bare) {
             let text = match value {
                 Value::Bool(on) => if *on { "on" } else { "off" }.to_owned(),
@@ -219,6 +224,10 @@ pub fn wanted(name: &str, kind: &str, enabled: bool, given: &Map) -> Result<(Sta
         return Err("ports is a required setting for bridge interfaces on Debian or Ubuntu based systems".into());
     }
     bridging.sort();
+    let mut own: Vec<String> = bridging.iter().map(|(key, value)| format!("bridge_{key} {value}")).collect();
+    if kind == "bond" {
+        own = bond::lines(name, given)?;
+    }
     let off = |key: &str| given.get(key).is_some_and(|value| !value.truthy());
     let mut stanza =
         Stanza { auto: enabled, hotplug: given.get("hotplug").is_some_and(Value::truthy), families: vec![] };
@@ -234,7 +243,7 @@ pub fn wanted(name: &str, kind: &str, enabled: bool, given: &Map) -> Result<(Sta
         }
         let mut all: Vec<String> =
             known.iter().filter_map(|key| Some(lines(key, options.get(key)?))).flatten().collect();
-        all.extend(bridging.iter().map(|(key, value)| format!("bridge_{key} {value}")));
+        all.extend(own.iter().cloned());
         let method = if method == "none" { "manual".to_owned() } else { method };
         stanza.families.push(((*family).to_owned(), method, all));
     }

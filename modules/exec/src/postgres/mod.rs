@@ -57,6 +57,22 @@ pub fn literal(text: &str) -> String {
     if text.contains('\\') { format!(" E'{}'", text.replace('\\', "\\\\")) } else { format!("'{text}'") }
 }
 
+/// Finds a program of the server: in `postgres.bins_dir`, on the search path, or where Debian has the newest.
+pub fn programs(look: &dyn Look, data: &Data, name: &str) -> Option<String> {
+    let key = "postgres.bins_dir";
+    let dir = data.opts.get(key).or_else(|| data.pillar.get(key)).filter(|value| value.truthy()).map(python::str);
+    if let Some(dir) = dir {
+        return Some(Path::new(&dir).join(name).display().to_string());
+    }
+    if look.which(name).is_some() {
+        return Some(name.to_owned());
+    }
+    let mut versions = look.list(Path::new("/usr/lib/postgresql")).unwrap_or_default();
+    versions.sort_by_key(|version| version.parse::<f64>().map_or(0, |version| (version * 100.0) as u64));
+    let paths = versions.iter().rev().map(|version| format!("/usr/lib/postgresql/{version}/bin/{name}"));
+    paths.into_iter().find(|path| crate::ask::exists(look, path))
+}
+
 impl Server {
     /// Fills in what is not given from the configuration and pillar, as Salt does.
     pub fn of(look: &dyn Look, data: &Data, given: Given) -> Self {

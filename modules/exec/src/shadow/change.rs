@@ -2,7 +2,7 @@
 //! installed, else busybox' `adduser` and its kin.
 
 use super::{Gecos, next_id};
-use corpus_core::host::{Command, Group, HostResult, Look, User};
+use corpus_core::host::{Command, Group, HostError, HostResult, Look, User};
 use corpus_core::plan::{Effect, Prediction, Step};
 
 /// What is to become of an existing user; `None` leaves as is.
@@ -58,7 +58,7 @@ pub fn add_user(look: &dyn Look, new: &NewUser) -> HostResult<Vec<Step>> {
         predicts.push(Prediction::Path(user.home.clone().into()));
     }
     if busybox(look, "useradd", "adduser") {
-        return Ok(add_user_busybox(new, predicts));
+        return add_user_busybox(look, new, predicts);
     }
     let mut argv: Vec<String> = vec!["useradd".into()];
     let mut add = |flag: &str, value: Option<String>| {
@@ -95,7 +95,20 @@ pub fn add_user(look: &dyn Look, new: &NewUser) -> HostResult<Vec<Step>> {
     Ok(vec![exec(Command::new(argv), predicts)])
 }
 
-fn add_user_busybox(new: &NewUser, predicts: Vec<Prediction>) -> Vec<Step> {
+/// busybox names the primary group, and gives users of the system none of their own.
+fn add_user_busybox(look: &dyn Look, new: &NewUser, predicts: Vec<Prediction>) -> HostResult<Vec<Step>> {
+    let mut steps = vec![];
+    let own = look.group(&new.name)?.is_some();
+    let primary = match (new.gid, new.usergroup) {
+        (Some(gid), _) => Some(look.group_by_id(gid)?.map_or_else(|| gid.to_string(), |group| group.name)),
+        (None, Some(false)) => None,
+        (None, _) if own => Some(new.name.clone()),
+        (None, _) if new.system => {
+            steps.push(exec(Command::new(["addgroup", "-S", &new.name]), vec![]));
+            Some(new.name.clone())
+        }
+        (None, _) => None,
+    };
     let mut argv: Vec<String> = vec!["adduser".into(), "-D".into()];
     let mut add = |flag: &str, value: Option<String>| {
         if let Some(value) = value {
@@ -103,9 +116,11 @@ fn add_user_busybox(new: &NewUser, predicts: Vec<Prediction>) -> Vec<Step> {
         }
     };
     add("-u", new.uid.map(|id| id.to_string()));
+    add("-G", primary);
     add("-h", new.home.clone());
     add("-s", new.shell.clone());
-    add("-g", Some(new.gecos.write()).filter(|text| !text.is_empty()));
+    // Without one it has a name of its own for everybody.
+    add("-g", Some(new.gecos.write()));
     if !new.createhome {
         argv.push("-H".into());
     }
@@ -113,11 +128,11 @@ fn add_user_busybox(new: &NewUser, predicts: Vec<Prediction>) -> Vec<Step> {
         argv.push("-S".into());
     }
     argv.push(new.name.clone());
-    let mut steps = vec![exec(Command::new(argv), predicts)];
+    steps.push(exec(Command::new(argv), predicts));
     for group in &new.groups {
         steps.push(exec(Command::new(["addgroup", &new.name, group]), vec![]));
     }
-    steps
+    Ok(steps)
 }
 
 fn foresee_user(look: &dyn Look, new: &NewUser) -> HostResult<User> {
@@ -206,9 +221,57 @@ pub fn change_user(look: &dyn Look, old: &User, to: &Account) -> HostResult<Vec<
     if to.uid.is_some() && !to.unique {
         argv.push("-o".into());
     }
+    predicts.push(Prediction::User(old.name.clone(), Some(user.clone())));
+    if busybox(look, "usermod", "adduser") {
+        return change_user_busybox(look, old, &user, to, predicts);
+    }
     argv.push(old.name.clone());
-    predicts.push(Prediction::User(old.name.clone(), Some(user)));
     Ok(vec![exec(Command::new(argv), predicts)])
+}
+
+/// busybox has nothing that changes a user: its line is written anew, and its groups are changed one by one.
+fn change_user_busybox(
+    look: &dyn Look,
+    old: &User,
+    user: &User,
+    to: &Account,
+    predicts: Vec<Prediction>,
+) -> HostResult<Vec<Step>> {
+    const PASSWD: &str = "/etc/passwd";
+    if to.uid.is_some() && to.unique && look.user_by_id(user.uid)?.is_some() {
+        return Err(HostError::other(format!("change {}", old.name), format!("the number {} is taken", user.uid)));
+    }
+    let text = crate::ask::text(look, PASSWD)?.unwrap_or_default();
+    let start = format!("{}:", old.name);
+    let line = |line: &str| {
+        if !line.starts_with(&start) {
+            return format!("{line}\n");
+        }
+        let password = line.split(':').nth(1).unwrap_or("x");
+        let (name, uid, gid) = (&user.name, user.uid, user.gid);
+        format!("{name}:{password}:{uid}:{gid}:{}:{}:{}\n", user.gecos, user.home, user.shell)
+    };
+    let new: String = text.lines().map(line).collect();
+    let done = |effect| Step { effect, predicts: vec![], must_succeed: true };
+    let mut steps = vec![];
+    if new != text {
+        steps.push(done(Effect::text(PASSWD, new)));
+    }
+    if to.move_home && user.home != old.home && crate::ask::exists(look, &old.home) {
+        steps.push(done(Effect::Rename { from: old.home.clone().into(), to: user.home.clone().into() }));
+    }
+    for group in look.groups()? {
+        let Some(wanted) = &to.groups else { break };
+        let (want, have) = (wanted.contains(&group.name), group.members.contains(&old.name));
+        if want != have {
+            let program = if want { "addgroup" } else { "delgroup" };
+            steps.push(exec(Command::new([program, &old.name, &group.name]), vec![]));
+        }
+    }
+    if let Some(last) = steps.last_mut() {
+        last.predicts = predicts;
+    }
+    Ok(steps)
 }
 
 /// Returns the steps that remove a user, and the group of the same name that goes with it.
