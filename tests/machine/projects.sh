@@ -8,13 +8,13 @@
 # DIR holds clones of the projects, named like their repositories (corpus-staticwww, …): bring them yourself, they are
 # not part of this project. projects/NAME.sls, where there is one, is the project's pillar, with how to see that it works
 # in its head (`# check:`, shell inside the guest; else the site of the guest's own name must answer); `# guest:`, a line
-# for LXC; the states that change in each run by the project's own design (`# always:`, beside commands that run at each deployment); why it cannot
-# work in a guest without the internet (`# lacks:`, then it is not tried). Repositories that a project clones are
-# answered from DIR, too. Prints one line each, and the failures; exit 1 if any. KEEP=1 leaves the guests.
+# for LXC; the states that change in each run by the project's own design (`# always:`, beside commands that run at each
+# deployment); why it cannot work in a guest without the internet (`# lacks:`, then it is not tried). Repositories that a
+# project clones are answered from DIR, too. Prints one line each, and the failures; exit 1 if any. KEEP=1 leaves the guests.
 set -euo pipefail
 HERE=$(dirname "$(readlink -f "$0")")
 GUEST=$HERE/guest.sh
-[ $# -ge 2 ] || { sed -n '2,17p' "$0" | sed 's/^# \?//'; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,13p' "$0" | sed 's/^# \?//'; exit 2; }
 CORPUS=$1 DIR=$2
 shift 2
 [ "$DIR" != samples ] || DIR=$HERE/samples

@@ -34,6 +34,8 @@ pub fn git(bare: &Path, settings: &[(&str, &str)]) -> Command {
     }
     let mut all: Vec<(&str, &OsStr)> =
         vec![("safe.directory", bare.as_os_str()), ("core.hooksPath", "/dev/null".as_ref())];
+    // Programs that a repository's own configuration could name.
+    all.extend([("core.alternateRefsCommand", "true".as_ref()), ("core.fsmonitor", "false".as_ref())]);
     // The later of two wins.
     all.extend(settings.iter().map(|(name, value)| (*name, OsStr::new(*value))));
     command.env("GIT_CONFIG_COUNT", all.len().to_string());

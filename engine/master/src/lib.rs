@@ -35,10 +35,9 @@ pub use session::{PillarFailure, Session};
 use corpus_core::{Diagnostic, ExecDef, Registry};
 use corpus_render::{Decrypt, Engine, FileRoots};
 use fileserver::FileServer;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 /// Keeps the kernel from writing this process's memory, which holds pillar, to a core file. Programs that it starts may
 /// leave theirs.
@@ -89,7 +88,7 @@ pub struct Corpus {
     extras: Extras,
     files: FileServer,
     /// Executable modules of the state tree, by name.
-    modules: BTreeMap<String, modules::Found>,
+    modules: RwLock<Arc<modules::All>>,
     /// Set when the call is to end early: no host is begun, and each run stops after the state at hand.
     pub interrupt: Arc<AtomicBool>,
 }
@@ -113,7 +112,7 @@ impl Corpus {
         let engine = Engine::decrypting(FileRoots::new(roots), secrets.clone());
         let pillar_engine = Engine::decrypting(FileRoots::new(config.pillar_roots.clone()), secrets.clone());
         let files = FileServer::new(config.cache_dir.clone());
-        let modules = modules::find(engine.roots());
+        let modules = RwLock::new(Arc::new(modules::find(engine.roots())));
         Ok(Arc::new(Self {
             modules,
             registry: corpus_minion::registry().exec(&extras.exec),

@@ -14,8 +14,8 @@ use corpus_wire::{Answered, WireError};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 /// A file of `_modules` whose name could be a module's.
 pub struct Found {
@@ -25,9 +25,12 @@ pub struct Found {
     pub runs: bool,
 }
 
+/// Modules by their names.
+pub type All = BTreeMap<String, Found>;
+
 /// Finds the files that are, or could be made, executable modules, by their names; `base` comes first. A name with a dot
 /// is none: `roles.py` is Salt's.
-pub fn find(roots: &FileRoots) -> BTreeMap<String, Found> {
+pub fn find(roots: &FileRoots) -> All {
     let mut envs: Vec<String> = roots.envs().map(str::to_owned).collect();
     envs.sort_by_key(|env| env != "base");
     let mut found = BTreeMap::new();
@@ -56,10 +59,20 @@ fn is_name(name: &str) -> bool {
 }
 
 impl Corpus {
+    /// Returns the executable modules of the tree, as they were last looked for.
+    pub(crate) fn modules(&self) -> Arc<All> {
+        self.modules.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks for executable modules again: the tree has changed while this program runs.
+    pub fn find_modules(&self) {
+        *self.modules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(find(self.engine.roots()));
+    }
+
     /// Tells whether the tree has an executable module of the function's name. Whether it has the function, only it knows.
     pub fn has_module(&self, fun: &str) -> bool {
         let module = fun.split_once('.').map(|(module, _)| module);
-        module.and_then(|module| self.modules.get(module)).is_some_and(|found| found.runs)
+        module.is_some_and(|module| self.modules().get(module).is_some_and(|found| found.runs))
     }
 }
 
@@ -75,7 +88,7 @@ impl Session {
         // Nothing is rendered for it, so it needs none of the minion's data.
         let source = RunSource::new(self, Arc::default(), &events);
         let (mut files, mut broken) = (vec![], vec![]);
-        for (name, found) in corpus.modules.iter().filter(|(_, found)| found.runs) {
+        for (name, found) in corpus.modules().iter().filter(|(_, found)| found.runs) {
             let path = format!("{FOLDER}/{name}");
             let url = format!("salt://{path}");
             let request =
@@ -165,8 +178,9 @@ fn is_masters_own(key: &Value, value: &Value) -> bool {
 /// Says why a function is not there, if a file of `_modules` has its name.
 pub fn explain(corpus: &Corpus, fun: &str) -> Option<String> {
     let name = fun.split('.').next()?;
-    let Some(found) = corpus.modules.get(name) else {
-        let near = suggest::nearest(name, corpus.modules.keys().map(String::as_str))?;
+    let modules = corpus.modules();
+    let Some(found) = modules.get(name) else {
+        let near = suggest::nearest(name, modules.keys().map(String::as_str))?;
         return Some(format!("did you mean the module `{near}` of {FOLDER}?"));
     };
     let file = found.path.display();

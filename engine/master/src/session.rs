@@ -9,7 +9,7 @@ use corpus_core::{Data, Diagnostic, LowState, Map, ModuleInfo, Severity, Shared,
 use corpus_pillar::{ByGrain, Callers, EngineRenderer, PillarRequest, PillarResult, Sources, Trust};
 use corpus_wire::Minion;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicI32};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A minion at work.
@@ -34,6 +34,7 @@ pub struct Session {
     pub shared: Option<Arc<Shared>>,
     /// What is done to low state before it runs; it says what it did.
     revise: Option<Revise>,
+    until: Option<Arc<AtomicBool>>,
     /// The data that was worked out for all that this session does.
     pinned: Option<Data>,
     /// A dry run is under way: what templates would write is told, not written.
@@ -65,6 +66,7 @@ impl Session {
             retcode: AtomicI32::default(),
             shared: None,
             revise: None,
+            until: None,
             pinned: None,
             dry: AtomicBool::default(),
             synced: Mutex::default(),
@@ -107,6 +109,18 @@ impl Session {
         self.grains = Mutex::new(Some(data.grains.clone()));
         (self.shared, self.pinned) = (Some(shared), Some(data));
         self
+    }
+
+    /// Ends runs of this session once a flag is set: one that waits for another, and one that is between two states.
+    pub fn until(mut self, flag: Option<Arc<AtomicBool>>) -> Self {
+        self.until = flag;
+        self
+    }
+
+    /// Tells whether runs are to end.
+    pub fn interrupted(&self) -> bool {
+        let flag = self.until.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed));
+        flag || self.corpus.interrupted()
     }
 
     /// Has low state revised before it runs.

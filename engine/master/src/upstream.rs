@@ -243,7 +243,7 @@ impl Source for RunSource<'_> {
     }
 
     fn cancelled(&self) -> bool {
-        self.corpus().interrupted()
+        self.session.interrupted()
     }
 }
 

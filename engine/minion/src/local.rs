@@ -120,6 +120,10 @@ impl Minion for Local {
 
     fn run(&self, request: &RunRequest, up: &dyn Upstream) -> Result<RunReport, WireError> {
         let RunRequest { low, options, who, queue, .. } = request;
+        if let Some(busy) = RunLock::holder(&self.options.lock).filter(|_| *queue && !options.test) {
+            let message = format!("waiting for another run on this machine, by {} since {}", busy.who, busy.since);
+            up.event(Event::Log { level: 3, message });
+        }
         // A dry run changes nothing, so it disturbs nobody.
         let lock = (!options.test).then(|| RunLock::take(&self.options.lock, options, who, *queue, &|| up.cancelled()));
         let lock = lock.transpose()?;

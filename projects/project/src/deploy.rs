@@ -336,6 +336,7 @@ impl Deployment<'_> {
             .into_iter()
             .collect();
         self.run.set("deploy_ret", ret);
+        self.run.head("summary");
         self.run.say(&format!("--\n{text}"));
     }
 

@@ -165,6 +165,7 @@ fn init_project(call: &Call, session: &Arc<Session>, _: &Arc<Data>) -> Answer {
     };
     if !done.cfg.get("remote_less").is_some_and(Value::truthy) {
         comment += &format!("push to\n  pillar:  {}\n  project: {}\n", word("push_pillar_url"), word("push_salt_url"));
+        comment += &format!("let somebody push\n  corpus projects.authorize {name} WHO KEY\n");
     }
     let mut value = ret(name.as_str(), true, &comment);
     if let (Some(map), false) = (value.as_map_mut(), done.made.is_empty()) {

@@ -1,5 +1,6 @@
 //! `sync_modules`: a project's own Salt modules, `.salt/_<kind>/*.py`, linked into the state tree. No Python runs here;
-//! the links keep the tree as the original made it, and corpus says of each function why it is not there.
+//! the links keep the tree as the original made it, and corpus says of each function why it is not there. Programs in
+//! `.salt/_modules` are modules as anywhere, and do run.
 
 use crate::{Cx, ProjectError, ProjectName, R};
 use corpus_core::Map;
@@ -40,13 +41,14 @@ pub fn sync(cx: &Cx, name: &ProjectName, cfg: &Map) -> R<Vec<String>> {
             .flatten()
             .flatten()
             .filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|file| file.ends_with(".py"))
+            .filter(|file| file.ends_with(".py") || *kind == "modules" && is_program(&folder.join(file)))
             .collect();
         files.sort();
         let into = cx.salt_root().join(format!("_{kind}"));
         if !files.is_empty() {
             std::fs::create_dir_all(&into).map_err(|error| ProjectError::io("make", &into, error))?;
         }
+        done.extend(unlink(&folder, &into)?.into_iter().map(|link| format!("removed _{kind}/{link}")));
         for file in files {
             for link in [file.clone(), format!("{name}_{file}")] {
                 if linked(&folder.join(&file), &into.join(&link))? {
@@ -56,6 +58,26 @@ pub fn sync(cx: &Cx, name: &ProjectName, cfg: &Map) -> R<Vec<String>> {
         }
     }
     Ok(done)
+}
+
+/// Removes the links to what a project has no more.
+fn unlink(folder: &Path, into: &Path) -> R<Vec<String>> {
+    let mut gone = vec![];
+    for entry in std::fs::read_dir(into).into_iter().flatten().flatten() {
+        let link = entry.path();
+        if std::fs::read_link(&link).is_ok_and(|target| target.starts_with(folder)) && !link.exists() {
+            std::fs::remove_file(&link).map_err(|error| ProjectError::io("remove", &link, error))?;
+            gone.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    Ok(gone)
+}
+
+/// Tells whether a file is an executable module: it has the run bit and no dot in its name.
+fn is_program(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    let dotless = file.file_name().is_some_and(|name| !name.as_encoded_bytes().contains(&b'.'));
+    dotless && std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 fn linked(target: &Path, link: &Path) -> R<bool> {

@@ -20,6 +20,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 const ALWAYS: &[&str] = &[
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
+    "core.alternateRefsCommand=true",
     "safe.directory=*",
     "submodule.recurse=false",
     "fetch.recurseSubmodules=false",

@@ -192,7 +192,9 @@ fn full(out: &mut String, chunk: &ChunkReport) {
     }
     if chunk.changed() {
         let _ = writeln!(out, "     Changes:");
-        indented(out, &shown(&chunk.changes));
+        for line in shown(&chunk.changes).lines() {
+            let _ = writeln!(out, "              {line}");
+        }
     }
 }
 

@@ -136,6 +136,11 @@ impl<'a> Run<'a> {
         self.report.steps.push(StepReport { name: step.to_owned(), result: true, ..StepReport::default() });
     }
 
+    /// Gives what is said next a heading that is no step.
+    pub fn head(&mut self, words: &str) {
+        self.out.get_mut().unwrap_or_else(PoisonError::into_inner).note(Note::Step(words));
+    }
+
     /// Ends the step with its result; an error is told with the place that it names.
     pub fn end(&mut self, result: R<String>) -> bool {
         let seconds = self.step.take().map_or(0.0, |since| since.elapsed().as_secs_f64());
@@ -250,7 +255,8 @@ impl<'a> Run<'a> {
             Recording::new(host, &self.layout, &self.report.id).until(self.stop.as_ref().map(Stop::flag)),
         ));
         let cx = self.over.as_ref().unwrap_or(self.cx);
-        Ok(Arc::new(cx.session(host)?.with_shared(self.shared.clone(), data).revising(packages::renew)))
+        let session = cx.session(host)?.with_shared(self.shared.clone(), data).until(self.stopping());
+        Ok(Arc::new(session.revising(packages::renew)))
     }
 
     fn states(&self, session: &Arc<corpus_master::Session>, sls: &str, test: bool) -> Outcome {

@@ -13,8 +13,9 @@ pub fn settings(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Answer
     let module = call.fun.split('.').next().unwrap_or_default().trim_start_matches("mc_");
     let mut out = Map::new();
     for (key, value) in built_in(module, session, data) {
-        let wheres = ["localsettings", "services", "services.http", "services.db", "services.php", "services.queue"];
-        let paths = wheres.iter().map(|place| format!("makina-states.{place}.{module}.{key}"));
+        let places = ["http", "db", "php", "queue", "dns"].map(|place| format!("services.{place}"));
+        let wheres = ["localsettings", "services"].map(str::to_owned).into_iter().chain(places);
+        let paths = wheres.map(|place| format!("makina-states.{place}.{module}.{key}"));
         let own = paths.filter_map(|path| found(session, data, &path)).next();
         out.insert(key, own.unwrap_or(value));
     }
@@ -35,7 +36,9 @@ fn built_in(module: &str, session: &Arc<Session>, data: &Arc<Data>) -> Vec<(Stri
     let own_group = running.as_ref().and_then(|cfg| cfg.get("group")?.as_str().map(str::to_owned));
     let texts: Vec<(&str, &str)> = match module {
         "php" => return all(php(session, data, web)),
-        "pgsql" => return all(postgresql()),
+        "pgsql" => return all(postgresql(session, data)),
+        "dbsmartbackup" => return all(backups()),
+        "slapd" => return all(slapd(session, data)),
         "rabbitmq" => return all(rabbitmq(session, data)),
         "locations" => {
             let (srv, apps) = (root(""), root("apps"));
@@ -104,10 +107,21 @@ fn built_in(module: &str, session: &Arc<Session>, data: &Arc<Data>) -> Vec<(Stri
         "python" => vec![("python", "/usr/bin/python3"), ("bin", "/usr/bin/python3")],
         "pkgs" => vec![("installmode", "installed"), ("dist", codename), ("udist", codename), ("ubuntu_lts", codename)],
         "logrotate" => vec![("days", "30"), ("rotate", "30"), ("confdir", "/etc/logrotate.d")],
-        "dbsmartbackup" => vec![("backup_path_prefix", "/srv/backups"), ("keep_lasts", "1"), ("keep_days", "2")],
         "www" => vec![("doc_root", "/var/www/html"), ("socket_directory", "/run/php"), ("upload_max_filesize", "250M")],
         "mysql" => {
-            vec![("user", "mysql"), ("port", "3306"), ("host", "localhost"), ("sockpath", "/run/mysqld/mysqld.sock")]
+            vec![
+                ("user", "mysql"),
+                ("port", "3306"),
+                ("host", "localhost"),
+                ("sockpath", "/run/mysqld/mysqld.sock"),
+                // Root is let in by the socket, without a password.
+                ("conn_host", "localhost"),
+                ("conn_user", "root"),
+                ("conn_pass", ""),
+                ("root_passwd", ""),
+                ("character_set", "utf8mb4"),
+                ("collate", "utf8mb4_general_ci"),
+            ]
         }
         "redis" => vec![("host", "localhost"), ("port", "6379")],
         _ => vec![("locale", "C.UTF-8")],
@@ -165,8 +179,19 @@ fn php(session: &Arc<Session>, data: &Arc<Data>, web: &str) -> Settings {
     ]
 }
 
-fn postgresql() -> Settings {
-    let version = newest("/usr/lib/postgresql").unwrap_or_else(|| "system".to_owned());
+/// Nothing is backed up by the machine itself: there is no type for which recipes could configure it.
+fn backups() -> Settings {
+    vec![
+        ("backup_path_prefix", "/srv/backups".into()),
+        ("keep_lasts", "1".into()),
+        ("keep_days", "2".into()),
+        ("types", Value::list(Vec::<Value>::new())),
+    ]
+}
+
+fn postgresql(session: &Arc<Session>, data: &Arc<Data>) -> Settings {
+    let version = newest("/usr/lib/postgresql").or_else(|| to_come(session, data, "postgresql"));
+    let version = version.unwrap_or_else(|| "system".to_owned());
     vec![
         ("user", "postgres".into()),
         ("default_user", "postgres".into()),
@@ -175,6 +200,20 @@ fn postgresql() -> Settings {
         ("versions", vec![version.clone()].into()),
         ("version", version.into()),
         ("xenial_onward", true.into()),
+    ]
+}
+
+fn slapd(session: &Arc<Session>, data: &Arc<Data>) -> Settings {
+    let call = Call::new("mc_utils.generate_stored_password", vec!["slapd_root".into()]);
+    let password = stored_password(&call, session, data).unwrap_or_default();
+    let dn = found(session, data, "makina-states.services.dns.slapd.dn").as_ref().map(corpus_core::python::str);
+    let dn = dn.unwrap_or_else(|| "dc=localdomain".to_owned());
+    vec![
+        ("root_dn", format!("cn=admin,{dn}").into()),
+        ("dn", dn.into()),
+        ("root_pw", password),
+        ("mode", "master".into()),
+        ("uris", "ldapi:/// ldap:///".into()),
     ]
 }
 

@@ -69,7 +69,9 @@ pub fn step(run: &mut Run<'_>, journal: &mut Journal, request: &DeployRequest, k
         switch::forward(fs, &layout, journal)?;
     }
     wiring::link(run.cx, run.name, &run.cfg())?;
-    crate::modules::sync(run.cx, run.name, &run.cfg())?;
+    if !crate::modules::sync(run.cx, run.name, &run.cfg())?.is_empty() {
+        run.cx.corpus.find_modules();
+    }
     if pillar.is_some() || code.is_some() {
         reload(run, kwargs)?;
     }

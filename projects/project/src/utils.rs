@@ -67,6 +67,7 @@ table! {
     "mc_pgsql.settings" "()" "Returns the settings of PostgreSQL." => settings;
     "mc_mysql.settings" "()" "Returns the settings of MySQL." => settings;
     "mc_redis.settings" "()" "Returns the settings of Redis." => settings;
+    "mc_slapd.settings" "()" "Returns the settings of slapd." => settings;
     "mc_rabbitmq.settings" "()" "Returns the settings of RabbitMQ." => settings;
     "mc_pkgs.settings" "()" "Returns how packages are installed." => settings;
     "mc_logrotate.settings" "()" "Returns the settings of log rotation." => settings;

@@ -251,3 +251,30 @@ fn recipes_command_no_terminal_and_tell_no_secret() {
         assert!(!text.contains("\x1b]") && !text.contains("\\u001b]") && !text.contains('\x07'), "{who}: {text:?}");
     }
 }
+
+#[test]
+fn a_python_module_of_the_project_is_named_with_the_way_out() {
+    let place = Place::new("prod");
+    place.push(&[
+        (".salt/_modules/mc_p_shop.py", "def settings():\n    return {}\n"),
+        (
+            ".salt/100_x.sls",
+            "{% set cfg = opts['ms_project'] %}\n{% set s = salt['mc_p_shop.settings']() %}\nx:\n  test.nop\n",
+        ),
+    ]);
+    let failed = place.bad().failed.unwrap();
+    assert_eq!((failed.file.as_deref(), failed.line), (Some("makina-projects/foo/100_x.sls"), Some(2)), "{failed:?}");
+    for word in ["mc_p_shop.py", "Python", "docs/guide/modules.md"] {
+        assert!(failed.comment.contains(word), "{word}: {}", failed.comment);
+    }
+    // A program of that name does run.
+    let program = "#!/bin/sh\nread -r call\ncase $call in\n*describe*) echo '{\"functions\": {\"settings\": {}}}' ;;\n\
+                   *) echo '{\"result\": {\"port\": 8042}}' ;;\nesac\n";
+    place.push(&[(".salt/_modules/mc_p_shop.py", ""), (".salt/_modules/mc_p_shop", program)]);
+    let file = place.path("work-project/.salt/_modules/mc_p_shop");
+    std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let uses = "{% set cfg = opts['ms_project'] %}\nx:\n  file.managed:\n    - name: {{ cfg.data_root }}/port\n    - contents: '{{ salt['mc_p_shop.settings']().port }}'\n";
+    place.push(&[(".salt/100_x.sls", uses)]);
+    place.good();
+    assert_eq!(place.read("data/port"), "8042\n");
+}

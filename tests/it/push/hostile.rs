@@ -21,6 +21,9 @@ fn hostile_trees(p: &Project) -> Vec<Hostile> {
         let names: Vec<String> = (0..10).map(|n| format!("d{n}")).collect();
         p.tree(&names.iter().map(|name| ("40000", name.as_bytes(), below.as_str())).collect::<Vec<_>>())
     });
+    let long = (0..20).fold(file(b"f"), |below, _| p.tree(&[("40000", &[b'd'; 250], &below)]));
+    let names: Vec<String> = (0..100_000).map(|n| format!("f{n:06}")).collect();
+    let many = p.tree(&names.iter().map(|name| ("100644", name.as_bytes(), blob.as_str())).collect::<Vec<_>>());
     let zeros = p.object("blob", &vec![0; 2_500_000]);
     // Hard to compress, so that it is as long on the wire.
     let mut state = 1_u64;
@@ -91,6 +94,8 @@ fn hostile_trees(p: &Project) -> Vec<Hostile> {
         ("a submodule that climbs", with_modules(climbing), "gitmodules"),
         ("directories without an end", deep, "deeper than 64"),
         ("a bomb of directories", bomb, "unfolds to"),
+        ("a path that no system takes", long, "bytes in the longest path"),
+        ("very many files in one directory", many, "20000 files are the most"),
         ("a huge file of nothing", mode("100644", &zeros), "2000000 is the most"),
         ("a heavy push", heavy, ""),
     ];
@@ -311,4 +316,32 @@ fn odd_but_harmless_pushes_are_taken_as_what_they_are() {
     assert!(p.refs().contains("refs/heads/$(touch${IFS}pwned)"));
     assert_eq!(p.deployed("project"), [commit]);
     assert!(clean(p.host));
+}
+
+#[test]
+fn what_the_repository_itself_says_is_not_followed() {
+    let host = host_or_skip!();
+    let p = host.project("settings");
+    // As the application, which is the same user, could have left it.
+    host.inside(
+        "set -e; cd /srv/projects/settings/git/project.git; H=/home/users/settings-user/hooks; mkdir -p $H; \
+         for h in pre-receive post-receive update proc-receive reference-transaction post-update push-to-checkout; do \
+           printf '#!/bin/sh\\ntouch /tmp/pwned-%s\\n' $h >$H/$h; chmod 755 $H/$h; done; cp -r $H ./hooks; \
+         printf '[core]\\n\\tsshCommand = touch /tmp/pwned-include\\n\\thooksPath = %s\\n' $H >evil.inc; G='git config -f config'; \
+         $G core.hooksPath $H; $G core.fsmonitor 'touch /tmp/pwned-monitor'; $G include.path evil.inc; \
+         $G uploadpack.packObjectsHook 'touch /tmp/pwned-pack;'; $G core.alternateRefsCommand 'touch /tmp/pwned-refs;'; \
+         $G receive.denyDeletes false; $G receive.fsckObjects false; $G transfer.fsckObjects false; $G gpg.program /tmp/pwned; \
+         $G receive.maxInputSize 0; $G receive.certNonceSeed x; $G filter.evil.smudge 'touch /tmp/pwned-smudge'; \
+         $G receive.procReceiveRefs refs/none; $G core.worktree /srv/projects/settings; \
+         chown -R settings-user: . $H; chmod -R a+rX $H /home/users/settings-user",
+    )
+    .expect(0);
+    let one = p.commit("say one");
+    assert!(p.push(&["main"]).expect(0).err.contains("[install] one"));
+    let tree = p.tree(&[("40000", b".git", &p.rev("HEAD^{tree}"))]);
+    assert_ne!(p.push(&[&format!("{}:refs/heads/main", p.on_top(&tree))]).code, 0);
+    assert_eq!((p.main(), p.deployed("project")), (one.clone(), vec![one]));
+    let clone = p.tree.path().join("clone");
+    p.git(&["clone", "-q", &p.url("project"), &clone.to_string_lossy()]).expect(0);
+    assert!(clean(host), "{}", host.inside("ls /tmp").out);
 }

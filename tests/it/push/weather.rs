@@ -2,6 +2,7 @@
 
 use super::host::{Host, Project, alone, corpus_host, host};
 use crate::support::Said;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -142,4 +143,60 @@ fn a_full_disk_costs_the_push_and_nothing_else() {
     p.push(&["main"]).expect(0);
     assert_eq!(p.main(), three);
     host.inside(&format!("umount {git}")).expect(0);
+}
+
+#[test]
+fn a_project_that_waits_for_anothers_recipe_says_so_and_can_be_cancelled() {
+    let host = host_or_skip!(corpus_host());
+    let _one = alone();
+    let (p, other) = (host.made_by_corpus("slowly"), host.made_by_corpus("beside"));
+    release(
+        &p,
+        0,
+        "wait:\n  cmd.run:\n    - name: touch /tmp/slowly; while [ ! -e /tmp/go-slowly ]; do sleep 0.05; done\n",
+    );
+    let slow = spawn(&p, "project", BRANCH);
+    host.until("it begins", &|| host.inside("test -e /tmp/slowly").code == 0);
+    // The machine has one run of states at a time; which one is waited for is told.
+    release(&other, 1, "");
+    let waits = spawn(&other, "project", BRANCH);
+    let log = "cat /srv/projects/beside/.corpus/deployments/*.log";
+    host.until("it waits", &|| host.inside(log).out.contains("waiting for another run on this machine"));
+    let cancels = std::thread::spawn(|| host.ssh(&[], "beside", &["cancel"]));
+    // Nothing of it goes on; the recipes of the way back have their turn after that run.
+    host.until("it is cancelled", &|| host.inside(log).out.contains("the deployment is ended: cancelled"));
+    host.inside("touch /tmp/go-slowly").expect(0);
+    cancels.join().expect("ssh").expect(0);
+    assert!(ended(waits).expect(1).err.contains("cancelled by alice@laptop"));
+    other.push(&[BRANCH]).expect(0);
+    ended(slow).expect(0);
+    assert_eq!((state(host, &p), state(host, &other)), (["n0"; 3].map(str::to_owned), ["n1"; 3].map(str::to_owned)));
+}
+
+#[test]
+fn a_pusher_who_is_stopped_holds_nobody_up() {
+    let host = host_or_skip!();
+    let p = host.project("stopped");
+    let noise = format!("say {}\n", "x".repeat(900)).repeat(1500);
+    let one = p.commit(&format!("wait /tmp/go-stopped\n{noise}say the end"));
+    let mut git = p.command(&["push", &p.url("project"), "main"]);
+    let pusher = git.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("git");
+    let log = || host.inside("cat /var/log/push.log").out;
+    host.until("it begins", &|| log().contains(&format!("asks for {} of stopped", &one[..8])));
+    let signal = |name: &str| {
+        let group = format!("-{}", pusher.id());
+        assert!(std::process::Command::new("kill").args([name, "--", &group]).status().expect("kill").success());
+    };
+    signal("-STOP");
+    host.inside("touch /tmp/go-stopped").expect(0);
+    // The deployment ends, and another push has its turn, while the first one's terminal takes nothing.
+    host.until("it ends", &|| p.deployed("project") == [one.clone()]);
+    let two = p.commit("say two");
+    // Not over the connection of the one who is stopped.
+    let ssh = format!("ssh -oControlPath=none -oControlMaster=no {}", host.ssh_words().join(" "));
+    let mut git = p.command(&["push", &p.url("project"), "main"]);
+    Said::of(git.env("GIT_SSH_COMMAND", ssh).output().expect("git")).expect(0);
+    assert_eq!(p.deployed("project"), [one, two]);
+    signal("-CONT");
+    ended(pusher).expect(0);
 }

@@ -1,1 +1,3 @@
-# check: test -x /srv/projects/gandidyndns/data/dyndns && grep dyndns /etc/cron.d/gandidyndnsgandidyndns && python3 --version
+# check: test -x /srv/projects/gandidyndns/data/dyndns && grep dyndns /etc/cron.d/gandidyndnsgandidyndns
+# always: cron
+# Its script has one mode in the recipe and another in fixperms.

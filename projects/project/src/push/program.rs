@@ -101,7 +101,7 @@ mod tests {
     use crate::push::Options;
 
     #[derive(Default)]
-    struct Heard(String);
+    struct Heard(String, crate::Cancelled);
 
     impl Out for Heard {
         fn step(&mut self, name: &str) {
@@ -111,6 +111,9 @@ mod tests {
             self.0 += &format!("{text}|");
         }
         fn at(&mut self, _: &str) {}
+        fn cancelled(&self) -> crate::Cancelled {
+            self.1.clone()
+        }
     }
 
     fn run(script: &str, patience: u64) -> (Verdict, String) {
@@ -125,6 +128,9 @@ mod tests {
             who: String::new(),
         };
         let mut heard = Heard::default();
+        if script.contains("cancelled") {
+            heard.1.by("ann");
+        }
         let verdict = Program { words, patience: Duration::from_secs(patience) }.deploy(&order, &mut heard);
         (verdict, heard.0)
     }
@@ -137,6 +143,7 @@ mod tests {
         assert!(run("exit 0", 60).0.ok);
         let started = Instant::now();
         let (verdict, _) = run("sleep 100 & sleep 100", 1);
+        assert_eq!(run("sleep 100; echo cancelled", 60).0.summary, "cancelled by ann");
         assert!(verdict.summary.contains("longer than 1 seconds") && started.elapsed().as_secs() < 20);
     }
 }

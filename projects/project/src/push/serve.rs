@@ -260,7 +260,7 @@ impl Server {
         if verdict.ok && !order.options.plan {
             self.move_branch(order, &sight, &mut verdict);
         }
-        verdict.summary = format!("{} ({:.1} s)", verdict.summary, started.elapsed().as_secs_f64());
+        verdict.summary = format!("{}, {:.1} s", verdict.summary, started.elapsed().as_secs_f64());
         if let Some(note) = note {
             let _ = std::fs::remove_file(note);
         }

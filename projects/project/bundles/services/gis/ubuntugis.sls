@@ -15,3 +15,11 @@ ubuntugis-package:
       - mc_proxy: ubuntugis-pre-install-hook
     - watch_in:
       - mc_proxy: ubuntugis-post-install-hook
+
+# The name under which projects of the original know the packages.
+ubuntugis-pkgs:
+  pkg.installed:
+    - pkgs:
+      - gdal-bin
+    - require:
+      - pkg: ubuntugis-package

@@ -1,5 +1,6 @@
 {#- `postgresql_db`, `postgresql_user`, `postgresql_group`, `install_pg_ext`, `install_pg_exts`. -#}
 {%- set version = salt['mc_pgsql.settings']().version %}
+{%- set databases = version ~ '-makina-postgresql-post-create-db' %}
 {%- macro postgresql_group(group, db=None, privs=None, superuser=False, login=False, createdb=False, suf='') %}
 {{ version }}-{{ group }}-makina-postgresql-group{{ suf }}:
   postgres_group.present:
@@ -19,7 +20,7 @@
     - maintenance_db: {{ db | json }}
     - require:
       - mc_proxy: makina-postgresql-post-inst
-      - postgres_database: {{ db }}-makina-postgresql-database
+      - mc_proxy: {{ databases }}
 {% endmacro %}
 {%- macro install_pg_exts(exts, db, version=None, owner=None, user=None, suf='', full=False) %}
 {%- for ext in exts %}
@@ -58,6 +59,8 @@
     - replication: {{ replication | json }}
     - inherit: {{ inherit | json }}
     - login: {{ login | json }}
+    # What the server of today asks for when somebody connects; md5 would keep everybody out.
+    - encrypted: {{ ('scram-sha-256' if encrypted is sameas true else encrypted) | json }}
 {%- set groups = (groups or []) + ([db ~ '_owners'] if db else []) %}
 {%- if groups %}
     - groups: {{ groups | join(',') }}
