@@ -77,6 +77,49 @@ fn boxes_are_attached_converged_and_let_go() {
 }
 
 #[test]
+fn rows_33_and_117_nodes_have_passwords_and_go_only_when_they_carry_nobody() {
+    let lab = lab_or_skip!();
+    let tree = boxes(lab, &[15]);
+    tree.file("salt/base.sls", "{}\n");
+    let map = std::fs::read_to_string(tree.path().join("etc/cloud.maps.d/all.map")).expect("a map");
+    tree.file("etc/cloud.maps.d/all.map", &(map + "      root_password: true\n"));
+    let told = machines(&run(&tree, &["map.apply"]).expect(0));
+    let secret = run(&tree, &["guest.password", "box15"]).expect(0);
+    let secret = machines(&secret).as_str().expect("a password").to_owned();
+    assert!(secret.len() == 32 && !told.to_string().contains(&secret), "{told}");
+    let check = format!("perl -e 'my $h = (getpwnam(\"root\"))[1]; exit(crypt(\"{secret}\", $h) ne $h)'");
+    lab.inside(15, &check).expect(0);
+    let told = machines(&run(&tree, &["map.apply"]).expect(0));
+    assert_eq!(told["box15"]["comment"], "box15 is as declared", "{told}");
+    // What somebody changed is put right.
+    lab.inside(15, "echo root:other | chpasswd").expect(0);
+    run(&tree, &["reconcile"]).expect(0);
+    lab.inside(15, &check).expect(0);
+    let shown = machines(&run(&tree, &["node.show", "box15"]).expect(0));
+    assert!(
+        shown["memory"].as_u64() > shown["memory_free"].as_u64() && shown["disks"]["/"]["size"].is_u64(),
+        "{shown}"
+    );
+    // A node that carries guests is not let go.
+    let ledger = tree.path().join("cloud/ledger.json");
+    let before = std::fs::read_to_string(&ledger).expect("a ledger");
+    let mut lines: serde_json::Value = serde_json::from_str(&before).expect("JSON");
+    let mut guest = lines["guests"]["box15"].clone();
+    for (key, value) in [("id", "web1"), ("driver", "lxc"), ("node", "box15")] {
+        guest["spec"][key] = value.into();
+    }
+    lines["guests"]["web1"] = guest;
+    std::fs::write(&ledger, lines.to_string()).expect("a ledger");
+    let list = machines(&run(&tree, &["node.list"]).expect(0));
+    assert_eq!(list["box15"], serde_json::json!({"drivers": ["lxc"], "guests": ["web1"]}));
+    let told = machines(&run(&tree, &["guest.destroy", "box15"]).expect(1));
+    assert_eq!(told["box15"]["comment"], "box15 carries web1: end them or move them to another node first");
+    std::fs::write(&ledger, before).expect("a ledger");
+    run(&tree, &["guest.destroy", "box15"]).expect(0);
+    assert!(!tree.path().join("cloud/passwords/box15").exists(), "the password goes with it");
+}
+
+#[test]
 fn a_box_that_does_not_answer_fails_alone() {
     let lab = lab_or_skip!();
     let tree = boxes(lab, &[15]);

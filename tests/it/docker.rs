@@ -59,6 +59,9 @@ impl Daemon {
         std::fs::create_dir_all(&root).expect("a folder");
         let busybox = Command::new("sh").args(["-c", "command -v busybox"]).output().expect("sh starts");
         std::fs::copy(String::from_utf8_lossy(&busybox.stdout).trim(), root.join("busybox")).expect("busybox");
+        // Debian's `busybox` needs libraries, `busybox-static` does not.
+        let libraries = "for lib in $(ldd img/bin/busybox 2>/dev/null | grep -o '/[^ ]*'); do mkdir -p img$(dirname $lib); cp -L $lib img$lib; done";
+        assert!(Command::new("sh").args(["-c", libraries]).current_dir(&here).status().expect("sh").success());
         for applet in ["sh", "cat", "sleep", "echo", "env", "touch", "nc"] {
             std::os::unix::fs::symlink("busybox", root.join(applet)).expect("a link");
         }
@@ -193,6 +196,55 @@ fn containers_networks_and_volumes() {
     assert_eq!(daemon.call(&["docker.ps", "all=True"]), json!({}));
 
     images(&daemon);
+    registry(&daemon);
+}
+
+/// Pulled from a real registry, in the daemon's own network; what moved there is pulled again only when that is asked for.
+fn registry(daemon: &Daemon) {
+    if !has("docker-registry") || !has("docker") {
+        assert!(std::env::var_os("CI").is_none(), "docker-registry is missing");
+        eprintln!("skipped: no docker-registry");
+        return;
+    }
+    let at = |name: &str| daemon.tree.path().join(name).display().to_string();
+    daemon.tree.file(
+        "registry.yml",
+        "version: 0.1\nstorage: {filesystem: {rootdirectory: $TREE/registry}}\nhttp: {addr: '127.0.0.1:5000'}\n",
+    );
+    let mut server = Command::new("nsenter")
+        .args([&format!("--net=/run/netns/{NETNS}"), "docker-registry", "serve", &at("registry.yml")])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the registry starts");
+    let name = "127.0.0.1:5000/shop";
+    let push = |from: &str| {
+        daemon.call(&["docker.tag", from, name, "v1"]);
+        let socket = format!("unix://{}", at("docker.sock"));
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let said = Command::new("docker").args(["-H", &socket, "push", "-q", &format!("{name}:v1")]).output();
+            let said = said.expect("docker");
+            if said.status.success() {
+                break;
+            }
+            assert!(Instant::now() < until, "{}", String::from_utf8_lossy(&said.stderr));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        daemon.call(&["docker.rmi", &format!("{name}:v1")]);
+    };
+    push("box:1");
+    let image = |more: &str| format!("img-shop:\n  docker_image.present:\n    - name: {name}\n    - tag: v1\n{more}");
+    assert_eq!(daemon.apply(&image(""))[0]["comment"], format!("Image '{name}:v1' was pulled"));
+    let id = |name: &str| daemon.call(&["docker.inspect_image", name])["Id"].clone();
+    assert_eq!(id(&format!("{name}:v1")), id("box:1"));
+    push("shop:v1");
+    daemon.apply(&image(""));
+    assert_eq!(id(&format!("{name}:v1")), id("shop:v1"), "what the registry has now");
+    let missing = daemon.refused(&["docker.pull", &format!("{name}:v9")]);
+    assert!(missing.contains("not found") || missing.contains("unknown"), "{missing}");
+    let _ = server.kill();
+    let _ = server.wait();
 }
 
 fn images(daemon: &Daemon) {

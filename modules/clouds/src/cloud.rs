@@ -54,7 +54,7 @@ pub struct Cloud<'a> {
     records: Mutex<Records>,
     /// The ledger as it was in the beginning.
     pub(crate) began: Ledger,
-    /// Nodes whose ports are being written: the rules of one must not be overtaken by older ones.
+    /// Nodes whose ports are being written (the rules of one must not be overtaken by older ones), and whose images are brought.
     fronts: Mutex<BTreeMap<String, Arc<Mutex<()>>>>,
     _lock: Option<crate::store::Lock>,
 }
@@ -226,10 +226,19 @@ impl<'a> Cloud<'a> {
         self.records().book.give(node, want, network.as_ref(), said, random).map_err(wrong)
     }
 
+    /// Asks a machine something that changes nothing.
+    pub(crate) fn ask(&self, at: &crate::hands::Place, call: &corpus_core::Call) -> Result<Value, HandsError> {
+        self.settings.hands.call(at, call)
+    }
+
+    /// What only one may do at a time, by name.
+    pub(crate) fn turn(&self, name: &str) -> Arc<Mutex<()>> {
+        self.fronts.lock().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_default().clone()
+    }
+
     /// Makes the ports of a node lead where the book says, and runs what else there is to do there.
     pub(crate) fn front(&self, node: &Node, also: Vec<Chunk>) -> Result<RunReport, HandsError> {
-        let turn =
-            self.fronts.lock().unwrap_or_else(PoisonError::into_inner).entry(node.id.clone()).or_default().clone();
+        let turn = self.turn(&node.id);
         let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         let guests = self.records().book.nodes.get(&node.id).cloned().unwrap_or_default();
         let mut chunks = net::chunks(&guests);

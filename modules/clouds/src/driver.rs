@@ -140,6 +140,8 @@ pub enum Step {
     /// Files go from a machine to another: functions there and here, called with the guest's name, return the program that
     /// writes and the program that reads.
     Carry { from: Place, to: Place, name: String, send: String, receive: String },
+    /// The base systems of a node are to hold what the builder's hold; it is brought if its digest is another.
+    Image { from: Place, to: Place, name: String, from_bases: Option<String>, to_bases: Option<String> },
     /// Something that an API does, by the driver's own hands.
     Operation { name: String, args: Map },
     /// A function whose value is the answer, `exec`.

@@ -6,6 +6,7 @@ use crate::drivers::Drivers;
 use crate::drivers::ec2::{Ec2, Means};
 use crate::fleet::{Fleet, LOCAL, Note};
 use crate::front::{self, Front};
+use crate::ledger::Ledger;
 use crate::many::World;
 use crate::spec::{GuestSpec, Node};
 use crate::store::Store;
@@ -62,8 +63,10 @@ fn busy(error: CloudError) -> Failure {
 impl<'a> At<'a> {
     /// Reads the configuration.
     pub fn new(corpus: &'a Arc<Corpus>, progress: Note<'a>) -> Result<Self, Failure> {
-        let clouds = declare::read(&corpus.config.dir).map_err(mistakes)?;
+        let mut clouds = declare::read(&corpus.config.dir).map_err(mistakes)?;
         let store = Store::new(folder(&corpus.config));
+        let ledger: Ledger = store.read("ledger.json").map_err(failed)?;
+        clouds.kept = ledger.guests.into_iter().map(|(id, entry)| (id, entry.spec.driver)).collect();
         let front = front::read(&clouds.settings).map_err(mistakes)?;
         let accounts = clouds.accounts().map_err(mistakes)?;
         let drivers = Drivers::default().with(Box::new(Ec2::new(Means::of(accounts, &store))));
@@ -244,7 +247,7 @@ pub fn verbs(at: &At<'_>, call: &Call, ids: &[String], verb: &Verb) -> Result<Ve
 }
 
 /// Reads the world of everything that is declared or known.
-pub fn seen(at: &At<'_>) -> Result<(Declared, World, crate::ledger::Ledger), Failure> {
+pub fn seen(at: &At<'_>) -> Result<(Declared, World, Ledger), Failure> {
     let declared = at.declared(&[])?;
     let (world, ledger) = at.with(&declared, false, None, |cloud| {
         let world = cloud.world(&cloud.places(&declared));
@@ -265,7 +268,7 @@ pub fn said(call: &Call, own: &[&str]) -> Map {
 /// Finds a guest's declaration again: in the maps, else as the ledger has it.
 pub fn spec_of(at: &At<'_>, id: &str) -> Result<GuestSpec, Failure> {
     let declared = at.declared(&[])?;
-    let ledger: crate::ledger::Ledger = at.store.read("ledger.json").map_err(failed)?;
+    let ledger: Ledger = at.store.read("ledger.json").map_err(failed)?;
     let known = declared.guests.get(id).or_else(|| ledger.guests.get(id).map(|entry| &entry.spec));
     known.cloned().ok_or_else(|| {
         let names: BTreeSet<&str> = declared.guests.keys().chain(ledger.guests.keys()).map(String::as_str).collect();

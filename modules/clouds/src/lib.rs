@@ -18,6 +18,7 @@ pub mod many;
 mod moving;
 pub mod names;
 pub mod net;
+mod nodes;
 mod present;
 pub mod proxy;
 mod reconcile;

@@ -10,6 +10,7 @@ use crate::spec::{Guest, GuestSpec, Node, Password, Status};
 use crate::store::StoreError;
 use crate::walk::{self, Done};
 use corpus_core::{Map, Value, python};
+use std::sync::PoisonError;
 
 impl Cloud<'_> {
     /// Makes a machine as it is declared. `have` is what was found of it.
@@ -156,7 +157,12 @@ impl Cloud<'_> {
         let (hands, test) = (self.settings.hands, self.settings.test);
         let split = steps.iter().position(|step| matches!(step, Step::Answers { .. } | Step::Apply { .. }));
         let (first, second) = steps.split_at(split.unwrap_or(steps.len()));
+        // One image comes to a node once, however many guests wait for it there.
+        let brings = first.iter().any(|step| matches!(step, Step::Image { .. }));
+        let turn = brings.then(|| self.turn(&format!("image {}", node.id)));
+        let held = turn.as_ref().map(|turn| turn.lock().unwrap_or_else(PoisonError::into_inner));
         let mut done = walk::perform(driver, first, hands, test, exists);
+        drop(held);
         if done.failed.is_none() && driver.capabilities().allocates {
             match self.front(node, vec![]) {
                 Ok(report) => {

@@ -5,6 +5,7 @@ use crate::declare::Declared;
 use crate::functions::{
     Answer, At, answer, finish, is_test, mistakes, names, names_from, present, said, seen, spec_of, title, verbs,
 };
+use crate::nodes;
 use crate::reconcile;
 use crate::spec;
 use corpus_core::{Call, Map, Value, python};
@@ -47,9 +48,13 @@ table! {
     "guest.freeze" "(*names, test=False)" "Holds machines where they are; `guest.start` lets them go on." => |c, call, p| plain(c, call, p, Verb::Freeze);
     "guest.snapshot" "(name, snapshot, test=False)" "Keeps what a machine is now, under a name." => snapshot;
     "guest.restore" "(name, snapshot, test=False)" "Makes a machine what it was." => restore;
-    "guest.clone" "(name, to, test=False)" "Copies a machine under another name." => clone;
+    "guest.clone" "(name, to, node=None, test=False)" "Copies a machine under another name, to another node if one is named." => clone;
     "guest.move" "(name, node, test=False)" "Brings a machine that a command made to another node; of a declared one, change `node`." => move_to;
     "guest.resize" "(name, memory=None, cpu=None, disk=None, test=False)" "Changes a machine's memory, processors or disk." => resize;
+    "guest.enlarge" "(name, size='5G', test=False)" "Gives a machine that much more disk." => |c, call, p| grow(c, call, p, true);
+    "guest.trim" "(name, size='5G', test=False)" "Takes that much disk from a machine, unless it holds more." => |c, call, p| grow(c, call, p, false);
+    "node.list" "()" "Lists the compute nodes with their guests." => nodes::list;
+    "node.show" "(node)" "Returns what a compute node has, what of it is free, and its guests." => nodes::show;
     "guest.exec" "(name, *command)" "Runs a command in a machine, through its node." => exec;
     "reconcile" "(watch=False, interval=30, prune=False, test=False)"
         "Makes the world as it is declared: brings back what is gone, names what nobody declared." => reconcile::run;
@@ -78,6 +83,9 @@ fn drivers(corpus: &Arc<Corpus>, call: &Call, progress: Note<'_>) -> Answer {
         one.insert("not", can.not.iter().map(|(verb, why)| (*verb, *why)).collect::<Map>());
         one.insert("keys", driver.schema().iter().map(|field| (field.name, field.doc)).collect::<Map>());
         all.insert(driver.kind(), one);
+    }
+    for kind in at.drivers.not_built() {
+        all.insert(kind, "not built");
     }
     Ok(finish(&at, call, all.into(), false))
 }
@@ -299,7 +307,8 @@ fn create(corpus: &Arc<Corpus>, call: &Call, progress: Note<'_>) -> Answer {
         let told = present(&at, &declared, &[&spec], is_test(corpus, call), &title(call))?;
         return Ok(answer(&at, call, &told, Map::new()));
     }
-    if profile.is_none() && !keys.contains("provider") && !keys.contains("driver") {
+    let default = at.clouds.settings.get("default_driver").is_some();
+    if !default && profile.is_none() && !keys.contains("provider") && !keys.contains("driver") {
         keys.insert("driver", "lxc");
     }
     make(&at, call, &[id], profile.as_deref(), &keys)
@@ -380,7 +389,19 @@ fn restore(corpus: &Arc<Corpus>, call: &Call, progress: Note<'_>) -> Answer {
 
 fn clone(corpus: &Arc<Corpus>, call: &Call, progress: Note<'_>) -> Answer {
     let to = second(call, "to")?;
-    one(corpus, call, progress, Verb::Clone { to })
+    let Some(node) = call.kwargs.get("node").map(python::str) else {
+        return one(corpus, call, progress, Verb::Clone { to });
+    };
+    // Copied where it is, and the copy moved.
+    let at = At::new(corpus, progress)?;
+    let told = verbs(&at, call, &[one_name(call)?], &Verb::Clone { to: to.clone() })?;
+    if is_test(corpus, call) || told.iter().any(|told| told.result == Some(false)) {
+        return Ok(answer(&at, call, &told, Map::new()));
+    }
+    let mut spec = spec_of(&at, &to)?;
+    spec.node = node;
+    let told = present(&at, &at.declared(&[])?, &[&spec], false, &title(call))?;
+    Ok(answer(&at, call, &told, Map::new()))
 }
 
 fn move_to(corpus: &Arc<Corpus>, call: &Call, progress: Note<'_>) -> Answer {
@@ -411,6 +432,30 @@ fn resize(corpus: &Arc<Corpus>, call: &Call, progress: Note<'_>) -> Answer {
         return Err(Failure::new(Kind::Usage, "guest.resize: nothing is to change").hint("name memory=, cpu= or disk="));
     }
     one(corpus, call, progress, Verb::Resize { memory, cpu, disk })
+}
+
+/// By so much more or less than its limit is now.
+fn grow(corpus: &Arc<Corpus>, call: &Call, progress: Note<'_>, more: bool) -> Answer {
+    let at = At::new(corpus, progress)?;
+    let id = one_name(call)?;
+    let size = call.arg(1, "size").cloned().unwrap_or_else(|| "5G".into());
+    let size = spec::disk(&size).map_err(|why| Failure::new(Kind::Usage, format!("size: {why}")))?;
+    let want = spec_of(&at, &id)?;
+    let declared = at.declared(&[])?;
+    let places = [(want.driver.clone(), want.node.clone())].into();
+    let world = at.with(&declared, false, None, |cloud| cloud.world(&places))?;
+    let now = world.at(&want).and_then(|found| found.disk);
+    let disk = now.and_then(|now| if more { now.checked_add(size) } else { now.checked_sub(size).filter(|n| *n > 0) });
+    let Some(disk) = disk else {
+        let what = match now {
+            Some(now) => {
+                format!("{id} has a disk of {}: {} cannot be taken from it", spec::shown(now), spec::shown(size))
+            }
+            None => format!("nothing is known of a limit of {id}'s disk"),
+        };
+        return Err(Failure::new(Kind::Function, what).hint(format!("`corpus guest.resize {id} disk=…` sets one")));
+    };
+    one(corpus, call, progress, Verb::Resize { memory: None, cpu: None, disk: Some(disk) })
 }
 
 fn exec(corpus: &Arc<Corpus>, call: &Call, progress: Note<'_>) -> Answer {

@@ -125,6 +125,9 @@ pub struct GuestSpec {
     pub domains: Vec<String>,
     /// SLS files of the guest type's base system.
     pub base: Vec<String>,
+    /// The image that it is made from, if it is declared as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub built: Option<Image>,
     /// Root's password inside, for its console.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root_password: Option<Password>,
@@ -136,6 +139,18 @@ pub struct GuestSpec {
     /// Where it was declared, `file:line:column`, or by which command.
     #[serde(default)]
     pub place: String,
+}
+
+/// A base system that is built in one place and brought to the nodes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Image {
+    pub name: String,
+    /// The minion that builds it.
+    pub node: String,
+    /// Where that keeps it, if not in the usual place.
+    pub bases: Option<String>,
+    /// What it is made of.
+    pub args: Map,
 }
 
 /// A password that is to be. In clear it is in no declaration.

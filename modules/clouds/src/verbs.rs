@@ -187,6 +187,15 @@ impl Cloud<'_> {
             Err(error) => return told.fail(error),
         };
         (told.driver, told.node) = (entry.spec.driver.clone(), entry.spec.node.clone());
+        let carried: Vec<String> = {
+            let records = self.records();
+            let on = |entry: &&Entry| entry.specs().any(|spec| spec.node == id && spec.id != id);
+            records.ledger.guests.values().filter(on).map(|entry| entry.spec.id.clone()).collect()
+        };
+        if !carried.is_empty() {
+            return told
+                .fail(format!("{id} carries {}: end them or move them to another node first", carried.join(", ")));
+        }
         let mark = self.keep(|records| {
             if let Some(entry) = records.ledger.guests.get_mut(id) {
                 entry.phase = Phase::Destroying;

@@ -26,12 +26,17 @@ pub struct Done {
     pub failed: Option<String>,
     /// A dry run met something that cannot be told before it is done.
     pub unknown: bool,
+    /// Nor can anything after it.
+    pub blind: bool,
+    /// What was brought, beside the states.
+    pub brought: Map,
 }
 
 impl Done {
     /// Returns the changes by state.
     pub fn changes(&self) -> Map {
         let mut all = self.operated.clone();
+        all.0.extend(self.brought.0.clone());
         for (_, report) in &self.reports {
             for chunk in report.chunks.iter().filter(|chunk| chunk.changed()) {
                 all.insert(&*chunk.id, chunk.changes.clone());
@@ -59,6 +64,7 @@ pub fn perform(driver: &dyn GuestDriver, steps: &[Step], hands: &dyn Hands, test
     let mut done = Done::default();
     for step in steps {
         match one(driver, step, hands, test, exists, &mut done) {
+            Ok(()) if done.blind => break,
             Ok(()) => {}
             Err(why) => {
                 done.failed = Some(why);
@@ -122,6 +128,33 @@ fn one(
             done.learn(&told);
             Ok(())
         }
+        Step::Image { from, to, name, from_bases, to_bases } => {
+            let ask = |at: &Place, fun: &str, bases: &Option<String>, digest: Option<&str>| {
+                let mut call = Call::new(fun, std::iter::once(name.as_str()).chain(digest).map(Value::from).collect());
+                call.kwargs.0.extend(bases.as_ref().map(|bases| ("bases".into(), bases.as_str().into())));
+                hands.call(at, &call).map_err(told)
+            };
+            let digest = |at, bases| -> Result<Option<String>, String> {
+                Ok(ask(at, "lxc.base_digest", bases, None)?.as_str().map(str::to_owned))
+            };
+            let (built, have) = (digest(from, from_bases)?, digest(to, to_bases)?);
+            if built.is_some() && built == have {
+                return Ok(());
+            }
+            done.brought.insert(format!("image {name}"), change(have.as_deref(), built.as_deref()));
+            if test {
+                (done.unknown, done.blind) = (true, true);
+                return Ok(());
+            }
+            let built = built.ok_or_else(|| format!("{from} has no base `{name}`"))?;
+            let program = |answer: Value| -> Vec<String> {
+                answer.as_list().unwrap_or_default().iter().map(python::str).collect()
+            };
+            let send = program(ask(from, "lxc.base_send", from_bases, None)?);
+            let receive = program(ask(to, "lxc.base_receive", to_bases, None)?);
+            hands.carry((from, &send), (to, &receive)).map_err(told)?;
+            ask(to, "lxc.base_received", to_bases, Some(&built)).map(|_| ())
+        }
         Step::Carry { .. } if test => {
             done.unknown = true;
             Ok(())
@@ -144,6 +177,10 @@ fn one(
             Ok(())
         }
     }
+}
+
+fn change(old: Option<&str>, new: Option<&str>) -> Map {
+    [("old", old), ("new", new)].into_iter().collect()
 }
 
 /// Says which states failed.

@@ -150,3 +150,52 @@ fn mistakes_in_accounts_name_the_provider() {
     let accounts = read(place.path()).map_err(|_| "mistakes").expect("it reads").accounts();
     assert_eq!(accounts.map_err(|_| "mistakes").expect("accounts")["aws"].keys, None);
 }
+
+#[test]
+fn row_4_one_setting_says_the_driver_and_guests_keep_theirs() {
+    let place = folder(&[
+        ("cloud", "default_driver: docker\n"),
+        ("cloud.profiles", "any: {node: node1, image: 'web:1'}\nold: {node: node1}\n"),
+        ("cloud.map", "any: [app1]\nold: [web1]\n"),
+    ]);
+    let mut clouds = read(place.path()).expect("a configuration");
+    clouds.kept.insert("web1".into(), "lxc".into());
+    let all = clouds.declared(&[], &Drivers::default(), &Source::open).expect("a declaration").guests;
+    assert_eq!((all["app1"].driver.as_str(), all["web1"].driver.as_str()), ("docker", "lxc"));
+}
+
+#[test]
+fn images_passwords_and_the_original_profiles() {
+    use corpus_clouds::spec::Password;
+    let place = folder(&[
+        (
+            "cloud",
+            "images:\n  web: {node: build1, suite: bookworm, packages: [nginx-light], bases: /srv/bases}\n  bare:\n",
+        ),
+        ("cloud.providers", PROVIDERS),
+        ("cloud.profiles", "web: {provider: lxc1, base: web, root_password: true}\n"),
+        ("cloud.map", "web: [web1]\nms-node1-dir:\n  - db1: {base: bare, root_password: '$6$a$b'}\n  - db2\n"),
+    ]);
+    let all = declared(place.path()).expect("a declaration").guests;
+    let image = all["web1"].built.clone().expect("an image");
+    assert_eq!((image.node.as_str(), image.bases.as_deref(), image.args.len()), ("build1", Some("/srv/bases"), 2));
+    assert_eq!(all["db1"].built.as_ref().map(|image| image.node.as_str()), Some("local"));
+    assert_eq!((all["db2"].node.as_str(), all["db2"].options.str("backing")), ("node1", Some("dir")));
+    assert_eq!(all["web1"].root_password, Some(Password::Generated));
+    assert_eq!(all["db1"].root_password, Some(Password::Hash("$6$a$b".into())));
+    for (file, text, says) in [
+        ("cloud", "images: {web: {siute: x}}\n", "cloud:1:1"),
+        ("cloud", "images: {web: {siute: x}}\n", "did you mean `suite`"),
+        ("cloud", "images: {web: {url: 'http://x', md5: y}}\n", "no archives are published"),
+        ("cloud.profiles", "web: {provider: lxc1, root_password: hunter2}\n", "true (one is made and kept"),
+    ] {
+        let place = folder(&[
+            ("cloud.providers", PROVIDERS),
+            ("cloud.profiles", "web: {provider: lxc1}\n"),
+            ("cloud.map", "web: [web1]\n"),
+            (file, text),
+        ]);
+        let error = declared(place.path()).expect_err(says);
+        assert!(error.contains(says), "{says}: {error}");
+    }
+}

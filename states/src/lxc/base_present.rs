@@ -31,6 +31,8 @@ pub struct BasePresent {
     pub packages: Option<Vec<String>>,
     /// Files to write into it: path, text.
     pub includes: Option<BTreeMap<String, String>>,
+    /// A shell script that runs in it when all else is there.
+    pub script: Option<String>,
     /// Where bases are kept.
     pub bases: Option<String>,
     /// Where the containers lie: on btrfs, bases are kept beside them.

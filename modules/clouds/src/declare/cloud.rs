@@ -2,9 +2,9 @@
 
 use super::build::{At, guest};
 use super::source::{Layers, Source};
-use super::{Declared, Read, tree};
+use super::{Declared, Read, images, original, tree};
 use crate::drivers::{Drivers, ec2};
-use crate::spec::GuestSpec;
+use crate::spec::{GuestSpec, Image};
 use corpus_core::{Diagnostic, Map, Node, Pos, python, suggest};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,10 @@ pub struct Clouds {
     profiles: Vec<Named>,
     maps: Vec<PathBuf>,
     database: Option<PathBuf>,
+    /// The base systems that are built and brought to the nodes.
+    images: Vec<Image>,
+    /// The drivers of guests that are there: another default is no other driver for them.
+    pub kept: BTreeMap<String, String>,
     /// What the file `cloud` says, each key with its place.
     pub settings: Layers,
 }
@@ -51,6 +55,10 @@ pub fn read(dir: &Path) -> Read<Clouds> {
     }
     clouds.maps = files(dir, "cloud.map", &["map", "conf", "sls", "yaml"]);
     clouds.maps.extend(folder(&dir.join("cloud.maps.d"), &["map", "conf", "sls", "yaml"]));
+    match images::read(&clouds.settings) {
+        Ok(images) => clouds.images = images,
+        Err(errors) => wrong.extend(errors),
+    }
     let database = clouds.settings.get("database").map(|item| PathBuf::from(python::str(&item.value)));
     let usual = ["database.sls", "database.yaml", "database.json"].map(|name| dir.join(name));
     clouds.database = database.or_else(|| usual.into_iter().find(|path| path.is_file()));
@@ -152,6 +160,13 @@ impl Clouds {
         self.profiles.iter().map(|one| (one.name.clone(), provider(one))).collect()
     }
 
+    /// Names the nodes that providers and profiles name.
+    fn nodes(&self) -> Vec<String> {
+        let all = self.providers.iter().chain(&self.profiles);
+        let said = all.flat_map(|one| ["node", "target"].into_iter().filter_map(|key| one.layers.get(key)));
+        said.map(|item| python::str(&item.value)).collect()
+    }
+
     /// Returns the map files that say what is declared.
     pub fn maps(&self) -> &[PathBuf] {
         &self.maps
@@ -160,6 +175,9 @@ impl Clouds {
     /// Lays a profile on what it extends and on its provider.
     fn profile(&self, name: &str, at: &At<'_>, depth: u8) -> Result<Layers, Diagnostic> {
         let Some(profile) = find(&self.profiles, name) else {
+            if let Some(layers) = original::profile(name, &self.nodes(), at.source) {
+                return Ok(layers);
+            }
             let (message, hint) = no_such("profile", name, &self.profiles);
             return Err(at.source.wrong(at.pos, message).maybe_hint(hint));
         };
@@ -234,6 +252,14 @@ impl Clouds {
         };
         let mut layers = layers.map_err(|error| vec![error])?;
         layers.lay_all(said);
+        let default = self.settings.get("default_driver");
+        if let Some(default) = default.filter(|_| layers.get("driver").is_none()) {
+            let mut driver = default.clone();
+            if let Some(kept) = self.kept.get(id) {
+                driver.value = kept.as_str().into();
+            }
+            layers.0.push(("driver".into(), driver));
+        }
         guest(id, layers, drivers, at)
     }
 
@@ -249,7 +275,9 @@ impl Clouds {
         let source = Source::parse("", what).map_err(|error| vec![error])?;
         let mut said = Layers::default();
         said.say(kwargs, &source);
-        self.guest(id, profile, &said, drivers, &At { source: &source, pos: Pos::default() })
+        let mut guest = self.guest(id, profile, &said, drivers, &At { source: &source, pos: Pos::default() })?;
+        images::give(&self.images, &mut guest);
+        Ok(guest)
     }
 
     /// Reads a map file: profiles, each with the guests that are to be of it.
@@ -269,7 +297,8 @@ impl Clouds {
             if profile == "vms" || profile == "format" || profile.starts_with("cloud_") {
                 continue;
             }
-            if find(&self.profiles, &profile).is_none() {
+            if find(&self.profiles, &profile).is_none() && original::profile(&profile, &self.nodes(), source).is_none()
+            {
                 let (message, hint) = no_such("profile", &profile, &self.profiles);
                 wrong.push(source.wrong(key.pos, message).maybe_hint(hint));
                 continue;
@@ -329,6 +358,7 @@ impl Clouds {
                 Err(errors) => wrong.extend(errors),
             }
         }
+        all.guests.values_mut().for_each(|guest| images::give(&self.images, guest));
         if wrong.is_empty() { Ok(all) } else { Err(wrong) }
     }
 }

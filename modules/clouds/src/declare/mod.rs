@@ -3,6 +3,8 @@
 
 mod build;
 mod cloud;
+mod images;
+mod original;
 mod source;
 mod tree;
 

@@ -107,7 +107,9 @@ impl GuestDriver for Lxc {
                 want.disk = disk.or(want.disk);
                 want.status = asked.have.map_or(want.status, |have| have.status);
                 let mut plan = present(&Asked { want: &want, ..*asked }, at, false);
-                plan.steps.truncate(1);
+                // The guest itself, neither where it comes from nor how it is reached.
+                let own = |step: &Step| matches!(step, Step::Run { chunks, .. } if chunks.iter().any(|c| c.fun == "lxc.present"));
+                plan.steps.retain(own);
                 Ok(plan)
             }
             Verb::Exec { argv } => ask(asked, "lxc.run_all", argv),
@@ -217,6 +219,24 @@ fn node(asked: &Asked<'_>) -> Vec<Chunk> {
     chunks
 }
 
+/// Builds the base system where it is built, and brings it.
+fn image(asked: &Asked<'_>, at: &Place) -> Vec<Step> {
+    let Some(image) = asked.want.built.as_ref().filter(|_| asked.have.is_none()) else { return vec![] };
+    let mut args = image.args.clone();
+    args.insert("name", image.name.as_str());
+    let to_bases = text(asked.want, "bases");
+    let from_bases = if image.node == asked.node.id { to_bases.clone() } else { image.bases.clone() };
+    args.0.extend(from_bases.as_ref().map(|bases| ("bases".into(), bases.as_str().into())));
+    let from = Place::Minion(image.node.clone());
+    let build = Chunk::new(format!("lxc: image {}", image.name), "lxc.base_present", args);
+    let mut steps = vec![Step::Run { at: from.clone(), chunks: vec![build] }];
+    if from != *at {
+        let (to, name) = (at.clone(), image.name.clone());
+        steps.push(Step::Image { from, to, name, from_bases, to_bases });
+    }
+    steps
+}
+
 fn bridge(want: &GuestSpec) -> String {
     text(want, "bridge").unwrap_or_else(|| BRIDGE.into())
 }
@@ -244,7 +264,7 @@ fn present(asked: &Asked<'_>, at: Place, received: bool) -> GuestPlan {
         ],
     );
     // A base by its name alone is one that is there; the usual one is made where it is not.
-    if args.str("base") == Some("default") {
+    if args.str("base") == Some("default") && want.built.is_none() {
         args.remove("base");
     }
     if received {
@@ -298,7 +318,8 @@ fn present(asked: &Asked<'_>, at: Place, received: bool) -> GuestPlan {
         let fun = if want.status == Status::Frozen { "lxc.frozen" } else { "lxc.stopped" };
         chunks.push(Chunk::new(format!("lxc: {} {}", want.id, want.status), fun, named(want, &[])).after(&present));
     }
-    let mut steps = vec![Step::Run { at: at.clone(), chunks }];
+    let mut steps = if received { vec![] } else { image(asked, &at) };
+    steps.push(Step::Run { at: at.clone(), chunks });
     if running && asked.given.ports.contains_key("ssh") && text(want, "reach").as_deref() != Some("hop") {
         let key = vec!["cat", "/etc/ssh/ssh_host_ed25519_key.pub"];
         let args = vec![want.id.as_str().into(), key.into()];

@@ -48,6 +48,11 @@ impl Drivers {
         Err(DriverError::Declaration(format!("the driver `{kind}` {built}; there are: {}{hint}", known.join(", "))))
     }
 
+    /// Names those that are known of and not there, as they may be declared one day.
+    pub fn not_built(&self) -> impl Iterator<Item = &'static str> {
+        NOT_BUILT.iter().copied().filter(|kind| !self.0.iter().any(|driver| driver.kind() == *kind))
+    }
+
     /// Walks them.
     pub fn iter(&self) -> impl Iterator<Item = &dyn GuestDriver> {
         self.0.iter().map(|driver| &**driver)

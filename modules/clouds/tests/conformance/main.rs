@@ -9,7 +9,7 @@ mod world;
 
 use corpus_clouds::cloud::{Cloud, Settings};
 use corpus_clouds::driver::Verb;
-use corpus_clouds::spec::{GuestSpec, Node, Port, Status};
+use corpus_clouds::spec::{GuestSpec, Image, Node, Port, Status};
 use corpus_clouds::store::Store;
 use corpus_clouds::{Drivers, Guest, Told};
 use corpus_core::Map;
@@ -42,6 +42,15 @@ fn cases() -> Vec<Case> {
         base: vec!["base".into()],
         ..spec("lxc", "web1")
     };
+    // Of an image that another node builds.
+    let image = Image { name: "web".into(), node: "n2".into(), ..Image::default() };
+    let of_image = GuestSpec {
+        built: Some(image),
+        options: [("base", "web")].into_iter().collect(),
+        ports: vec![Port::ssh()],
+        base: vec!["base".into()],
+        ..spec("lxc", "web2")
+    };
     let docker = GuestSpec {
         image: Some("debian:12".into()),
         ports: vec![Port { name: "http".into(), port: 80, count: 1, host: None, protocols: vec![Default::default()] }],
@@ -66,6 +75,7 @@ fn cases() -> Vec<Case> {
     let boxes = [("box1".to_owned(), vec![])].into();
     vec![
         Case { kind: "lxc", spec: lxc, start: Things::default() },
+        Case { kind: "lxc", spec: of_image, start: Things::default() },
         Case { kind: "docker", spec: docker, start: Things::default() },
         Case { kind: "saltify", spec: saltify, start: Things { boxes, ..Things::default() } },
         Case { kind: "ec2", spec: ec2, start: Things { ec2: ec2::foreign(), ..Things::default() } },
@@ -188,6 +198,7 @@ fn the_end_leaves_nothing() {
         let mut left = all.world.things();
         // Packages stay, and what a box was given stays with it.
         left.packages.clear();
+        left.bases.clear();
         left.boxes.values_mut().for_each(Vec::clear);
         assert_eq!(left, case.start, "{}", case.kind);
         for (name, empty) in

@@ -102,6 +102,7 @@ fn every_call_of_a_move_may_fail() {
                 assert_eq!(all.verb(&case.spec.id, &Verb::Destroy).result, Some(true), "{what}, and gone");
                 let mut left = all.world.things();
                 left.packages.clear();
+                left.bases.clear();
                 assert_eq!(left, Things::default(), "{what}, and gone");
             }
         }

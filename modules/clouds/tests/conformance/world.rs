@@ -47,6 +47,9 @@ pub struct Things {
     pub rules: BTreeMap<String, String>,
     /// Files that came to a node for a guest that is not made yet.
     pub came: BTreeMap<(String, String), (String, Vec<String>)>,
+    /// Base systems with the digests of what they hold, by node; and those that came and are not taken yet.
+    pub bases: BTreeMap<(String, String), String>,
+    pub coming: BTreeMap<(String, String), String>,
     /// Boxes that answer SSH, with the base systems they got.
     pub boxes: BTreeMap<String, Vec<String>>,
     pub ec2: ec2::Things,
@@ -147,6 +150,7 @@ fn state_fun(things: &mut Things, at: &Place, chunk: &Chunk, test: bool) -> Resu
             let pkgs = chunk.args.get("pkgs").and_then(Value::as_list).unwrap_or_default();
             now.packages.extend(pkgs.iter().map(python::str));
         }
+        "lxc.base_present" => _ = now.bases.insert((suffix(at), name.clone()), "digest".into()),
         "lxc.bridge_present" => _ = now.bridges.insert(name.clone() + &suffix(at)),
         "lxc.bridge_absent" => _ = now.bridges.remove(&(name.clone() + &suffix(at))),
         "lxc.present" => {
@@ -159,6 +163,10 @@ fn state_fun(things: &mut Things, at: &Place, chunk: &Chunk, test: bool) -> Resu
                 return Err("lxc is not installed".into());
             }
             let fresh = !now.guests.contains_key(&key);
+            let base = chunk.args.str("base").filter(|_| fresh && !test);
+            if base.is_some_and(|base| !now.bases.contains_key(&(suffix(at), base.to_owned()))) {
+                return Err("there is no such base".into());
+            }
             let came = now.came.get(&key).cloned().filter(|_| fresh && chunk.args.contains("received"));
             if fresh && !test && chunk.args.contains("received") != came.is_some() {
                 return Err(format!("no files came for container '{name}'"));
@@ -305,6 +313,20 @@ impl Hands for World {
                     _ => Err(HandsError::Failed(format!("{name} cannot {}", call.fun))),
                 }
             }
+            "lxc.base_digest" => {
+                let key = (suffix(at), call.text(0, "name").unwrap_or_default());
+                Ok(state.things.bases.get(&key).cloned().into())
+            }
+            "lxc.base_send" | "lxc.base_receive" => Ok(vec![call.fun.clone(), call.text(0, "name").unwrap_or_default()].into()),
+            "lxc.base_received" => {
+                let key = (suffix(at), call.text(0, "name").unwrap_or_default());
+                let came = state.things.coming.remove(&key);
+                match came.filter(|came| Some(came) == call.text(1, "digest").as_ref()) {
+                    Some(digest) => _ = state.things.bases.insert(key, digest),
+                    None => return Err(HandsError::Failed("something else came".into())),
+                }
+                Ok(Value::Null)
+            }
             "test.ping" => match at {
                 Place::Minion(id) if !state.things.boxes.contains_key(id) => {
                     Err(HandsError::Unreachable(format!("{id}: connection refused")))
@@ -385,6 +407,11 @@ impl Hands for World {
 
     fn carry(&self, (from, send): (&Place, &[String]), (to, receive): (&Place, &[String])) -> Result<(), HandsError> {
         self.call_of(|state| {
+            if send[0] == "lxc.base_send" {
+                let whole = state.things.bases[&(suffix(from), send[1].clone())].clone();
+                state.things.coming.insert((suffix(to), receive[1].clone()), whole);
+                return Ok(());
+            }
             assert_eq!((send[0].as_str(), receive[0].as_str()), ("send", "receive"));
             let guest = &state.things.guests[&(kind_of("lxc", from), send[1].clone())];
             let whole = (guest.data.clone(), guest.based.clone());

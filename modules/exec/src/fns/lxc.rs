@@ -284,7 +284,7 @@ pub const FNS: &[ExecDef] = &[
     }),
     write(
         "lxc.base",
-        "(name='default', suite='bookworm', mirror=None, packages=[], includes={}, variant='minbase', components=None, bases=None, path=None)",
+        "(name='default', suite='bookworm', mirror=None, packages=[], includes={}, variant='minbase', components=None, script=None, bases=None, path=None)",
         "Keeps a base: a file system that containers start from.",
         |call, act, data| {
             let (start, name) = (Instant::now(), call.text(0, "name").unwrap_or("default".into()));
@@ -313,6 +313,39 @@ pub const FNS: &[ExecDef] = &[
         |call, act, data| {
             let place = place(call, act.as_look(), data)?;
             Ok(base::remove(act, &place, &call.need(0, "name")?, &[root(call, 2, data)])?.into())
+        },
+    ),
+    write(
+        "lxc.base_digest",
+        "(name, bases=None, path=None)",
+        "Returns the digest of what a base holds; None if it is not there.",
+        |call, act, data| {
+            let place = place(call, act.as_look(), data)?;
+            Ok(moving::digest(act, &place, &call.need(0, "name")?)?.into())
+        },
+    ),
+    read(
+        "lxc.base_send",
+        "(name, bases=None, path=None)",
+        "Returns the program that writes the files of a base, for another machine to read.",
+        |call, look, data| Ok(moving::send_base(look, &place(call, look, data)?, &call.need(0, "name")?)?.into()),
+    ),
+    write(
+        "lxc.base_receive",
+        "(name, bases=None, path=None)",
+        "Makes room for a base, and returns the program that reads its files; `lxc.base_received` takes it.",
+        |call, act, data| {
+            let place = place(call, act.as_look(), data)?;
+            Ok(moving::receive_base(act, &place, &call.need(0, "name")?)?.into())
+        },
+    ),
+    write(
+        "lxc.base_received",
+        "(name, digest, bases=None, path=None)",
+        "Takes a base that came, if its digest is this one.",
+        |call, act, data| {
+            let (name, digest) = (call.need(0, "name")?, call.need(1, "digest")?);
+            Ok(moving::received_base(act, &place(call, act.as_look(), data)?, &name, &digest)?.into())
         },
     ),
     write("lxc.bridge", "(name, address='10.5.0.1/16', nat=True)", "Keeps a bridge for containers.", |call, act, _| {

@@ -18,7 +18,7 @@ const NEEDED: &[&str] =
     &["systemd-sysv", "dbus", "openssh-server", "iproute2", "procps", "netbase", "ca-certificates", "iputils-ping"];
 
 /// The arguments that declare a base.
-pub const ARGUMENTS: &[&str] = &["suite", "mirror", "variant", "components", "packages", "includes"];
+pub const ARGUMENTS: &[&str] = &["suite", "mirror", "variant", "components", "packages", "includes", "script"];
 
 /// Changes when the way of building does, so that older bases are not taken for new ones.
 const FORM: u32 = 1;
@@ -35,6 +35,9 @@ pub struct Declaration {
     pub packages: Vec<String>,
     /// Files to write into it: path, text.
     pub includes: BTreeMap<String, String>,
+    /// A shell script that runs in it at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
 }
 
 impl Default for Declaration {
@@ -46,6 +49,7 @@ impl Default for Declaration {
             components: None,
             packages: vec![],
             includes: BTreeMap::new(),
+            script: None,
         }
     }
 }
@@ -134,8 +138,7 @@ pub fn keep(act: &dyn Act, place: &Path, name: &str, wanted: &Declaration) -> Re
     let look = act.as_look();
     let hash = wanted.hash();
     let folder = format!("{name}-{hash}");
-    let home = place.join(&folder);
-    let rootfs = home.join("rootfs");
+    let rootfs = place.join(&folder).join("rootfs");
     let built = !ask::is_dir(look, &rootfs);
     if built {
         make_dirs(act, place)?;
@@ -146,13 +149,31 @@ pub fn keep(act: &dyn Act, place: &Path, name: &str, wanted: &Declaration) -> Re
             disk::remove_tree(act, &part)?;
         }
         made?;
-        act.perform(&Effect::Rename { from: part, to: home })?;
-    }
-    let link = place.join(name);
-    if look.read_link(&link).ok().as_deref() != Some(Path::new(&folder)) {
-        act.perform(&Effect::Symlink { path: link, target: folder.into(), attrs: Attrs::default() })?;
+        adopt(act, place, name, &hash, &part)?;
+    } else {
+        point(act, place, name, &folder)?;
     }
     Ok(Base { name: name.into(), hash, rootfs, built })
+}
+
+/// Gives a base that is whole its place, and has its name lead there. One that is there already may carry guests: it stays.
+pub(super) fn adopt(act: &dyn Act, place: &Path, name: &str, hash: &str, part: &Path) -> Result<(), ExecError> {
+    let folder = format!("{name}-{hash}");
+    let home = place.join(&folder);
+    if ask::is_dir(act.as_look(), home.join("rootfs")) {
+        disk::remove_tree(act, part)?;
+    } else {
+        act.perform(&Effect::Rename { from: part.into(), to: home })?;
+    }
+    point(act, place, name, &folder)
+}
+
+fn point(act: &dyn Act, place: &Path, name: &str, folder: &str) -> Result<(), ExecError> {
+    let link = place.join(name);
+    if act.as_look().read_link(&link).ok().as_deref() != Some(Path::new(folder)) {
+        act.perform(&Effect::Symlink { path: link, target: folder.into(), attrs: Attrs::default() })?;
+    }
+    Ok(())
 }
 
 fn build(act: &dyn Act, part: &Path, wanted: &Declaration) -> Result<(), ExecError> {
@@ -185,6 +206,13 @@ fn build(act: &dyn Act, part: &Path, wanted: &Declaration) -> Result<(), ExecErr
         let at = rootfs.join(path.trim_start_matches('/'));
         make_dirs(act, at.parent().unwrap_or(&rootfs))?;
         act.perform(&Effect::text(at, text.as_str()))?;
+    }
+    if let Some(script) = &wanted.script {
+        // The mounts that programs expect go away with the namespace.
+        const INSIDE: &str = r#"mount -t proc proc "$1/proc" && exec chroot "$1" /bin/sh -e"#;
+        let at = rootfs.display().to_string();
+        let command = Command::new(["unshare", "-m", "/bin/sh", "-c", INSIDE, "sh", &at]).stdin(script.as_str());
+        ask::must(act, command.env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C"))?;
     }
     Ok(())
 }
