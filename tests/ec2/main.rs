@@ -62,11 +62,40 @@ fn a_life(world: &World) {
         (&told(&list, &world.foreign)["ours"], &told(&list, &world.foreign)["declared"]),
         (&json!(false), &json!(false))
     );
+    row_196_a_host_of_the_api_joins_and_the_provider_lists_it(world, &made);
+    row_001_a_box_and_an_instance_are_one_list(world);
     drifts(world);
     let said = world.corpus(&["guest.destroy", "web1", "web2"]).expect(0);
     assert_eq!(told(&said, "web1")["comment"], "web1 was destroyed");
     world.hosts_gone();
     assert_eq!(world.inventory(), before, "nothing is left");
+}
+
+fn row_196_a_host_of_the_api_joins_and_the_provider_lists_it(world: &World, made: &world::Inventory) {
+    let said = world.corpus(&["cloud.full_query"]).expect(0);
+    let web1 = &told(&said, "aws")["ec2"]["web1"];
+    let (vpc, ip) = (web1["details"]["vpc"].as_str().expect("a VPC"), &web1["details"]["private_ips"][0]);
+    assert!(made.vpcs.contains(&vpc.to_owned()), "{web1}");
+    assert!(ip.as_str().is_some_and(|ip| ip.starts_with("10.")), "{web1}");
+    let said = world.corpus(&["web1", "grains.get", "ipv4"]).expect(0);
+    assert!(said.json()["web1"].as_array().expect("addresses").contains(ip), "{}", said.out);
+}
+
+/// A box that answers SSH and an instance: attached by the same command, in one list, asked the same.
+fn row_001_a_box_and_an_instance_are_one_list(world: &World) {
+    let host = world.spare_host();
+    let said = world.corpus(&["guest.create", "box1", "provider=boxes", &format!("ssh_host={host}")]).expect(0);
+    assert_eq!(told(&said, "box1")["comment"], "box1 was created");
+    let list = world.corpus(&["guest.list"]).expect(0);
+    let (instance, metal) = (told(&list, "web1"), told(&list, "box1"));
+    let keys = |one: &Value| one.as_object().expect("a machine").keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&instance), keys(&metal));
+    assert_eq!((&instance["isolation"], &metal["isolation"]), (&json!("machine"), &json!("metal")));
+    for id in ["web1", "box1"] {
+        let said = world.corpus(&["guest.exec", id, "echo", "here"]).expect(0);
+        assert_eq!(told(&said, id)["return"]["stdout"], "here");
+    }
+    world.corpus(&["guest.destroy", "box1"]).expect(0);
 }
 
 /// What is moved behind our back comes back.

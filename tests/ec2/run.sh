@@ -32,4 +32,4 @@ RUSTC_WORKSPACE_WRAPPER=$(command -v clippy-driver)
 CLIPPY_ARGS="-Dwarnings__CLIPPY_HACKERY__"
 export RUSTC_WORKSPACE_WRAPPER CLIPPY_ARGS
 # One call for both: in two the SDK's own dependencies would differ in features, and it would be compiled twice.
-CORPUS_MOTO=$VENV "$CARGO" test --locked --features ec2 --package corpus --package corpus-ec2-sdk --test ec2 --lib -- --nocapture
+CORPUS_MOTO=$VENV "$CARGO" test --locked --features ec2 --package corpus --package corpus-ec2-sdk --test ec2 --test answers -- --nocapture

@@ -54,13 +54,14 @@ pub struct Inventory {
     pub addresses: Vec<String>,
     pub vpcs: Vec<String>,
     pub subnets: Vec<String>,
+    pub gateways: Vec<String>,
 }
 
 impl Inventory {
     /// How many of each.
-    pub fn counts(&self) -> [usize; 7] {
-        let Self { instances, volumes, groups, keys, addresses, vpcs, subnets } = self;
-        [instances, volumes, groups, keys, addresses, vpcs, subnets].map(Vec::len)
+    pub fn counts(&self) -> [usize; 8] {
+        let Self { instances, volumes, groups, keys, addresses, vpcs, subnets, gateways } = self;
+        [instances, volumes, groups, keys, addresses, vpcs, subnets, gateways].map(Vec::len)
     }
 }
 
@@ -151,7 +152,7 @@ impl World {
             "etc/cloud.profiles",
             &format!(
                 "web:\n  provider: aws\n  image: debian-lab\n  size: t3.micro\n  disk: 10G\n  ssh_interface: private_ips\n  \
-                 subnet: {{cidr: {net}.1.0/24, vpc: {{cidr: {net}.0.0/16}}}}\n  securitygroup:\n    - name: web\n      ingress:\n        \
+                 subnet: {{cidr: {net}.1.0/24, internet: True, vpc: {{cidr: {net}.0.0/16}}}}\n  securitygroup:\n    - name: web\n      ingress:\n        \
                  - {{port: 22, cidr: 0.0.0.0/0}}\n        - {{port: 80, cidr: 0.0.0.0/0}}\n  elastic_ip: True\n  \
                  volumes: [{{device: /dev/sdf, size: 4}}]\n  tag: {{stage: test}}\n  base_sls: [base]\n"
             ),
@@ -224,6 +225,7 @@ impl World {
             addresses: list("DescribeAddresses", "allocationId"),
             vpcs: list("DescribeVpcs", "vpcId"),
             subnets: list("DescribeSubnets", "subnetId"),
+            gateways: list("DescribeInternetGateways", "internetGatewayId"),
         }
     }
 
@@ -246,6 +248,17 @@ impl World {
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/lab.sh")).args(["exec", &number, "sh", "-c", line]);
         command.env("LAB_DIR", &self.hosts.dir).env("LAB_NET", &self.hosts.net).env("LAB_TAG", &self.hosts.tag);
         Said::of(command.output().expect("bash"))
+    }
+
+    /// Makes a host that is nobody's instance, and a provider for it; returns its address.
+    pub fn spare_host(&self) -> String {
+        self.hosts.script(&["add", "200"]);
+        let (dir, address) = (self.hosts.dir.display(), format!("{}.1.200", self.hosts.net));
+        let key = std::fs::read_to_string(self.hosts.dir.join("host_key_200.pub")).expect("a host key");
+        self.tree.file("boxes", &format!("{address} {key}"));
+        let boxes = format!("boxes:\n  driver: saltify\n  ssh_keyfile: {dir}/key\n  known_hosts: $TREE/boxes\n");
+        self.tree.file("etc/cloud.providers.d/boxes.conf", &boxes);
+        address
     }
 
     /// Waits until no host stands for an instance.

@@ -200,6 +200,46 @@ pub async fn send(client: &Client, change: &Change) -> Result<String, ApiError> 
             client.release_address().allocation_id(it.id()).send().await.map_err(failed)?;
             done(it.id())
         }
+        Change::CreateVpc { .. }
+        | Change::DeleteVpc(_)
+        | Change::CreateSubnet { .. }
+        | Change::DeleteSubnet(_)
+        | Change::CreateGateway { .. }
+        | Change::AttachGateway { .. }
+        | Change::DetachGateway { .. }
+        | Change::DeleteGateway(_)
+        | Change::RouteOut { .. } => network(client, change).await,
+    }
+}
+
+/// The changes of networks.
+async fn network(client: &Client, change: &Change) -> Result<String, ApiError> {
+    let done = |id: &str| Ok(id.to_owned());
+    match change {
+        Change::CreateGateway { tags } => {
+            let call = client.create_internet_gateway().tag_specifications(tagged(ResourceType::InternetGateway, tags));
+            let out = call.send().await.map_err(failed)?;
+            made(out.internet_gateway().and_then(|gateway| gateway.internet_gateway_id()))
+        }
+        Change::AttachGateway { gateway, vpc } => {
+            let call = client.attach_internet_gateway().internet_gateway_id(gateway.id()).vpc_id(vpc.id());
+            call.send().await.map_err(failed)?;
+            done(gateway.id())
+        }
+        Change::DetachGateway { gateway, vpc } => {
+            let call = client.detach_internet_gateway().internet_gateway_id(gateway.id()).vpc_id(vpc);
+            call.send().await.map_err(failed)?;
+            done(gateway.id())
+        }
+        Change::DeleteGateway(it) => {
+            client.delete_internet_gateway().internet_gateway_id(it.id()).send().await.map_err(failed)?;
+            done(it.id())
+        }
+        Change::RouteOut { table, gateway, .. } => {
+            let call = client.create_route().route_table_id(table).destination_cidr_block("0.0.0.0/0");
+            call.gateway_id(gateway.id()).send().await.map_err(failed)?;
+            done(table)
+        }
         Change::CreateVpc { cidr, tags } => {
             let call = client.create_vpc().cidr_block(cidr).tag_specifications(tagged(ResourceType::Vpc, tags));
             made(call.send().await.map_err(failed)?.vpc().and_then(|vpc| vpc.vpc_id()))
@@ -217,6 +257,7 @@ pub async fn send(client: &Client, change: &Change) -> Result<String, ApiError> 
             client.delete_subnet().subnet_id(it.id()).send().await.map_err(failed)?;
             done(it.id())
         }
+        other => Err(ApiError::new("lost", format!("no change of a network: {other:?}"))),
     }
 }
 

@@ -147,6 +147,14 @@ impl Ec2Api for Sdk {
                 .iter()
                 .map(read::group)
                 .collect()),
+            Kind::Gateway => page!(self, query, describe_internet_gateways, |out| out
+                .internet_gateways()
+                .iter()
+                .map(read::gateway)
+                .collect()),
+            Kind::Routes => {
+                page!(self, query, describe_route_tables, |out| out.route_tables().iter().map(read::routes).collect())
+            }
             Kind::Key => whole!(self, query, describe_key_pairs, key_pairs, read::key),
         }
     }

@@ -87,6 +87,24 @@ pub fn key(one: &types::KeyPairInfo) -> Named {
     Named { id: text(one.key_pair_id()), name: text(one.key_name()), tags: tags(one.tags()), ..Named::default() }
 }
 
+/// Reads an internet gateway.
+pub fn gateway(one: &types::InternetGateway) -> Named {
+    let vpc = one.attachments().first().and_then(|to| to.vpc_id());
+    Named { id: text(one.internet_gateway_id()), vpc: text(vpc), tags: tags(one.tags()), ..Named::default() }
+}
+
+/// Reads a route table: where it sends what is for the internet.
+pub fn routes(one: &types::RouteTable) -> Named {
+    let out = one.routes().iter().find(|route| route.destination_cidr_block() == Some("0.0.0.0/0"));
+    Named {
+        id: text(one.route_table_id()),
+        name: text(out.and_then(|route| route.gateway_id())),
+        vpc: text(one.vpc_id()),
+        tags: tags(one.tags()),
+        ..Named::default()
+    }
+}
+
 /// Reads a security group with its rules.
 pub fn group(one: &types::SecurityGroup) -> Named {
     let mut rules = vec![];

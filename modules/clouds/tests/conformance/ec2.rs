@@ -220,6 +220,7 @@ impl Ec2Api for Fake {
                 "vpc-id" if kind == Kind::Vpc => vec![one.id.clone()],
                 "vpc-id" => vec![one.vpc.clone()],
                 "group-name" | "cidr" | "cidr-block" => vec![one.name.clone()],
+                "association.main" => vec!["true".to_owned()],
                 "isDefault" => vec![(one.id == "vpc-default").to_string()],
                 tag => tagged(&one.tags, tag).expect("a filter"),
             }))
@@ -300,7 +301,7 @@ fn run(state: &mut State, launch: &Launch) -> Result<String, ApiError> {
         private: Some("10.0.0.7".into()),
         public: Some("198.51.100.7".into()),
         subnet: launch.subnet.clone().unwrap_or_default(),
-        vpc: "vpc".into(),
+        vpc: launch.subnet.as_ref().and_then(|subnet| vpc_of(state, subnet)).unwrap_or_default(),
         zone: "a".into(),
         groups,
         root: "/dev/xvda".into(),
@@ -317,6 +318,10 @@ fn run(state: &mut State, launch: &Launch) -> Result<String, ApiError> {
         tokens.insert(launch.token.clone(), (id.clone(), launch.clone()));
     }
     Ok(id)
+}
+
+fn vpc_of(state: &State, subnet: &str) -> Option<String> {
+    state.things.ec2.named.get(&(Kind::Subnet, subnet.to_owned())).map(|subnet| subnet.vpc.clone())
 }
 
 fn perform(state: &mut State, change: &Change) -> Result<String, ApiError> {
@@ -416,7 +421,35 @@ fn perform(state: &mut State, change: &Change) -> Result<String, ApiError> {
             found.rules.extend(rules.clone());
             done(group.id())
         }
-        Change::CreateVpc { cidr, tags } => Ok(add_named(state, Kind::Vpc, "vpc", cidr, "", tags)),
+        Change::CreateVpc { cidr, tags } => {
+            let vpc = add_named(state, Kind::Vpc, "vpc", cidr, "", tags);
+            add_named(state, Kind::Routes, "rtb", "", &vpc, &Tags::new());
+            Ok(vpc)
+        }
+        Change::CreateGateway { tags } => Ok(add_named(state, Kind::Gateway, "igw", "", "", tags)),
+        Change::AttachGateway { gateway, vpc } => {
+            if !known(state, gateway.id()) || !known(state, vpc.id()) {
+                return Err(missing("InternetGatewayID", gateway.id()));
+            }
+            let named = &mut state.things.ec2.named;
+            if named.iter().any(|((kind, _), other)| *kind == Kind::Gateway && other.vpc == vpc.id()) {
+                return Err(ApiError::new("Resource.AlreadyAssociated", gateway.id()));
+            }
+            named.get_mut(&(Kind::Gateway, gateway.id().to_owned())).expect("it").vpc = vpc.id().into();
+            done(gateway.id())
+        }
+        Change::DetachGateway { gateway, vpc } => {
+            let found = state.things.ec2.named.get_mut(&(Kind::Gateway, gateway.id().to_owned()));
+            let found = found.filter(|found| found.vpc == *vpc);
+            found.ok_or_else(|| ApiError::new("Gateway.NotAttached", gateway.id()))?.vpc.clear();
+            done(gateway.id())
+        }
+        Change::DeleteGateway(it) => delete(state, Kind::Gateway, it.id()),
+        Change::RouteOut { table, gateway, .. } => {
+            let found = state.things.ec2.named.get_mut(&(Kind::Routes, table.clone()));
+            found.ok_or_else(|| missing("RouteTableID", table))?.name = gateway.id().into();
+            done(table)
+        }
         Change::CreateSubnet { vpc, cidr, tags, .. } => {
             if !known(state, vpc) {
                 return Err(missing("VpcID", vpc));
@@ -447,9 +480,11 @@ fn perform(state: &mut State, change: &Change) -> Result<String, ApiError> {
             delete(state, Kind::Subnet, it.id())
         }
         Change::DeleteVpc(it) => {
-            if state.things.ec2.named.values().any(|one| one.vpc == it.id()) {
+            let holds = |(kind, one): (Kind, &Named)| kind != Kind::Routes && one.vpc == it.id();
+            if state.things.ec2.named.iter().any(|((kind, _), one)| holds((*kind, one))) {
                 return Err(ApiError::new("DependencyViolation", it.id()));
             }
+            state.things.ec2.named.retain(|(kind, _), one| *kind != Kind::Routes || one.vpc != it.id());
             delete(state, Kind::Vpc, it.id())
         }
         Change::Allocate { tags } => {

@@ -59,7 +59,7 @@ fn cases() -> Vec<Case> {
     let saltify = GuestSpec { base: vec!["base".into()], ..spec("saltify", "box1") };
     let options = serde_json::json!({
         "size": "t3.micro",
-        "subnet": {"cidr": "10.0.1.0/24", "vpc": {"cidr": "10.0.0.0/16"}},
+        "subnet": {"cidr": "10.0.1.0/24", "internet": true, "vpc": {"cidr": "10.0.0.0/16"}},
         "securitygroup": [{"name": "web", "ingress": [{"port": 22, "cidr": "0.0.0.0/0"}, {"port": 80, "cidr": "0.0.0.0/0"}]}],
         "elastic_ip": true,
         "volumes": [{"device": "/dev/sdf", "size": 4}],

@@ -47,7 +47,7 @@ impl ApiError {
 
     /// It is not there, or not yet.
     pub fn is_missing(&self) -> bool {
-        self.code.ends_with(".NotFound") || self.code.ends_with(".Unknown")
+        self.code.ends_with(".NotFound") || self.code.ends_with(".Unknown") || self.code == "Gateway.NotAttached"
     }
 
     /// It was not looked at, there being too many calls.
@@ -164,6 +164,10 @@ pub enum Kind {
     Subnet,
     Group,
     Key,
+    /// Of a VPC to the internet.
+    Gateway,
+    /// The main one of a VPC.
+    Routes,
 }
 
 impl Kind {
@@ -174,6 +178,8 @@ impl Kind {
             Self::Subnet => "subnet",
             Self::Group => "security group",
             Self::Key => "key pair",
+            Self::Gateway => "internet gateway",
+            Self::Routes => "route table",
         }
     }
 }
@@ -182,8 +188,9 @@ impl Kind {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Named {
     pub id: String,
-    /// The name of a group or key pair; the block of a VPC or subnet.
+    /// The name of a group or key pair; the block of a VPC or subnet; of a route table where the internet is.
     pub name: String,
+    /// The VPC that it is in, or a gateway is attached to.
     pub vpc: String,
     /// Of a group: who may come in.
     pub rules: Vec<Rule>,
@@ -328,6 +335,24 @@ pub enum Change {
         tags: Tags,
     },
     DeleteSubnet(Owned),
+    CreateGateway {
+        tags: Tags,
+    },
+    AttachGateway {
+        gateway: Owned,
+        vpc: Owned,
+    },
+    DetachGateway {
+        gateway: Owned,
+        vpc: String,
+    },
+    DeleteGateway(Owned),
+    /// The table is the VPC's, which is ours.
+    RouteOut {
+        vpc: Owned,
+        table: String,
+        gateway: Owned,
+    },
 }
 
 /// EC2, or what passes for it.

@@ -62,7 +62,7 @@ const FIELDS: &[Field] = &[
     Field {
         name: "subnet",
         kind: Kind::Map,
-        doc: "A subnet to be made: {cidr:, availability_zone:, vpc: ID or {cidr:}}.",
+        doc: "A subnet to be made: {cidr:, availability_zone:, internet:, vpc: ID or {cidr:}}.",
     },
     Field {
         name: "network_interfaces",
@@ -213,6 +213,8 @@ fn guest(node: &Node, instance: &Instance, ours: bool, volumes: &[api::Volume], 
     let mut details = Map::new();
     details.insert("instance", instance.id.as_str());
     details.insert("size", instance.kind.as_str());
+    details.insert("vpc", instance.vpc.as_str());
+    details.insert("subnet", instance.subnet.as_str());
     details.insert("private_ips", instance.private.iter().cloned().collect::<Vec<_>>());
     details.insert("public_ips", instance.public.iter().cloned().collect::<Vec<_>>());
     let groups = instance.groups.iter().map(|(id, name)| (id.as_str(), name.as_str())).collect::<Map>();
@@ -419,6 +421,7 @@ impl GuestDriver for Ec2 {
                 };
                 let given = Given { request, keys: &keys, host_key: &*self.means.host_key };
                 let made = work.make(&wants, &given, &place, &mut changes)?;
+                let _one = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
                 work.tidy(&wants, &place)?;
                 Some(made)
             }

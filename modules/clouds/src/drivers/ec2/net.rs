@@ -24,8 +24,11 @@ impl Ec2Work<'_> {
                 let found = self.find(want, Kind::Subnet, named, None)?;
                 (Some(found.id), Some(found.vpc))
             }
-            Subnet::Made { cidr, zone, vpc } => {
+            Subnet::Made { cidr, zone, vpc, internet } => {
                 let vpc = self.vpc(want, vpc)?;
+                if *internet {
+                    self.way_out(&vpc)?;
+                }
                 (Some(self.subnet(cidr, zone.as_ref(), &vpc)?), Some(vpc))
             }
         };
@@ -148,18 +151,63 @@ impl Ec2Work<'_> {
         }
     }
 
-    /// Ends VPCs of ours that were made beside the one in use: of a run whose answer was lost, and that was not yet seen.
+    /// Ends VPCs and gateways of ours that were made beside those in use: of a run whose answer was lost, and that were not
+    /// yet seen.
     pub fn tidy(&self, want: &Wants, place: &Place) -> Result<(), DriverError> {
         let Subnet::Made { vpc: Vpc::Made { cidr }, .. } = &want.subnet else { return Ok(()) };
-        let query = Query::all().by("cidr", cidr).by(&format!("tag:{OWNER}"), &self.mark.0);
-        for other in self.all(|query| self.api.named(Kind::Vpc, query), query)? {
-            if place.vpc.as_ref() == Some(&other.id) {
-                continue;
+        let ours = || Query::all().by(&format!("tag:{OWNER}"), &self.mark.0);
+        let mut idle = vec![];
+        for other in self.all(|query| self.api.named(Kind::Vpc, query), ours().by("cidr", cidr))? {
+            if place.vpc.as_ref() != Some(&other.id) {
+                idle.push(Change::DeleteVpc(self.mark.owned(&other.id, &other.tags)?));
             }
-            match self.change(&Change::DeleteVpc(self.mark.owned(&other.id, &other.tags)?)) {
+        }
+        for other in self.all(|query| self.api.named(Kind::Gateway, query), ours())? {
+            if other.vpc.is_empty() {
+                idle.push(Change::DeleteGateway(self.mark.owned(&other.id, &other.tags)?));
+            }
+        }
+        for change in &idle {
+            match self.change(change) {
                 Err(error) if !error.is_in_use() && !error.is_missing() => return Err(error.into()),
                 _ => {}
             }
+        }
+        Ok(())
+    }
+
+    /// Gives a VPC of ours its way to the internet.
+    fn way_out(&self, vpc: &str) -> Result<(), DriverError> {
+        let found = self.all(|query| self.api.named(Kind::Vpc, query), Query::all().by("vpc-id", vpc))?;
+        let Some(found) = found.into_iter().next() else { return Ok(()) };
+        let owned = self.mark.owned(&found.id, &found.tags)?;
+        let ours = || Query::all().by(&format!("tag:{OWNER}"), &self.mark.0);
+        let look = || -> Result<Option<Named>, DriverError> {
+            let mut all = self.all(|query| self.api.named(Kind::Gateway, query), ours())?;
+            // The one that it has, or one that has none: of an attachment that was cut off.
+            all.retain(|gateway| gateway.vpc == vpc || gateway.vpc.is_empty());
+            all.sort_by_key(|gateway| (gateway.vpc.is_empty(), gateway.id.clone()));
+            Ok(all.into_iter().next())
+        };
+        let gateway = match look()? {
+            Some(gateway) => gateway,
+            None => {
+                self.change(&Change::CreateGateway { tags: self.mark.tags(None) })?;
+                self.until("an internet gateway", SETTLES, look)?
+            }
+        };
+        let way = self.mark.owned(&gateway.id, &gateway.tags)?;
+        if gateway.vpc.is_empty() {
+            let attach = Change::AttachGateway { gateway: way.clone(), vpc: owned.clone() };
+            self.settle(&format!("attaching {}", gateway.id), SETTLES, &attach)?;
+        }
+        let query = Query::all().by("vpc-id", vpc).by("association.main", "true");
+        let table = self.until("the route table", SETTLES, || {
+            Ok(self.all(|query| self.api.named(Kind::Routes, query), query.clone())?.into_iter().next())
+        })?;
+        if table.name != gateway.id {
+            let route = Change::RouteOut { vpc: owned, table: table.id, gateway: way };
+            self.settle("the route to the internet", SETTLES, &route)?;
         }
         Ok(())
     }
@@ -206,11 +254,12 @@ impl Ec2Work<'_> {
         let ours = || Query::all().by(&format!("tag:{OWNER}"), &self.mark.0);
         let instances = self.all(|query| self.api.instances(query), ours())?;
         let living: Vec<_> = instances.iter().filter(|found| self.mark.has(&found.tags) && !is_dead(found)).collect();
-        for kind in [Kind::Group, Kind::Subnet, Kind::Vpc] {
+        for kind in [Kind::Group, Kind::Subnet, Kind::Gateway, Kind::Vpc] {
             for thing in self.all(|query| self.api.named(kind, query), ours())? {
                 let used = living.iter().any(|instance| match kind {
                     Kind::Group => instance.groups.iter().any(|(id, _)| *id == thing.id),
                     Kind::Subnet => instance.subnet == thing.id,
+                    Kind::Gateway => instance.vpc == thing.vpc,
                     _ => instance.vpc == thing.id,
                 });
                 if used || thing.tags.contains_key(GUEST) {
@@ -220,6 +269,13 @@ impl Ec2Work<'_> {
                 let change = match kind {
                     Kind::Group => Change::DeleteGroup(owned),
                     Kind::Subnet => Change::DeleteSubnet(owned),
+                    Kind::Gateway => {
+                        if !thing.vpc.is_empty() {
+                            let detach = Change::DetachGateway { gateway: owned.clone(), vpc: thing.vpc.clone() };
+                            self.end(&format!("the way out of {}", thing.vpc), &detach)?;
+                        }
+                        Change::DeleteGateway(owned)
+                    }
                     _ => Change::DeleteVpc(owned),
                 };
                 self.end(&format!("the {} {}", kind.word(), thing.id), &change)?;

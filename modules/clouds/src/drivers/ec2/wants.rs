@@ -35,6 +35,8 @@ pub enum Subnet {
         cidr: String,
         zone: Option<String>,
         vpc: Vpc,
+        /// A VPC that is made gets a way to the internet.
+        internet: bool,
     },
 }
 
@@ -186,7 +188,7 @@ impl Reader<'_> {
             let Some(map) = made.as_map() else {
                 return self.wrong("`subnet` says one that is to be made: {cidr: …, vpc: …}; `subnetid` names one");
             };
-            self.known("subnet", map, &["cidr", "availability_zone", "vpc"])?;
+            self.known("subnet", map, &["cidr", "availability_zone", "vpc", "internet"])?;
             let vpc = match map.get("vpc") {
                 Some(Value::Map(vpc)) => {
                     self.known("vpc", vpc, &["cidr"])?;
@@ -196,7 +198,11 @@ impl Reader<'_> {
                 _ => return self.wrong("`subnet` needs a `vpc`: an id, or {cidr: …} for one that is to be made"),
             };
             let zone = map.get("availability_zone").map(python::str);
-            return Ok(Subnet::Made { cidr: self.need("subnet", map, "cidr")?, zone, vpc });
+            let internet = map.get("internet").is_some_and(Value::truthy);
+            if internet && matches!(vpc, Vpc::There(_)) {
+                return self.wrong("`internet` is for a `vpc` that is to be made; one that is there has its own ways");
+            }
+            return Ok(Subnet::Made { cidr: self.need("subnet", map, "cidr")?, zone, vpc, internet });
         }
         let named = self.text("subnetid").or_else(|| self.text("subnetname"));
         let named =
