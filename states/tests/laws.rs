@@ -198,7 +198,20 @@ fn chunk(dice: &mut Dice, at: usize, paths: &mut Vec<&str>, accounts: usize) -> 
             args.insert("source", dice.pick(&["/e", "/d/b"]));
             "file.rename"
         }
-        15 => dice.pick(&["file.exists", "file.missing"]),
+        15 => {
+            match dice.pick(&["file.exists", "file.missing", "file.cached", "file.pruned", "file.retention_schedule"]) {
+                "file.pruned" => {
+                    args.insert("recurse", dice.one_in(2));
+                    args.insert("ignore_errors", !dice.one_in(4));
+                    "file.pruned"
+                }
+                "file.retention_schedule" => {
+                    args.insert("retain", [("most_recent", 1)].into_iter().collect::<Map>());
+                    "file.retention_schedule"
+                }
+                fun => fun,
+            }
+        }
         16 | 17 => {
             name = dice.pick(KEYS).into();
             args.insert("user", dice.pick(&["root", "u1"]));

@@ -200,6 +200,9 @@ fn compared(look: &dyn Look, mut command: Command, path: Option<&str>, text: Opt
         } else if let Some((title, rest)) = extension(line, depth) {
             parts.extensions.push((title, rest));
         } else if let Some((_, value)) = parts.extensions.last_mut() {
+            if !value.is_empty() {
+                value.push(' ');
+            }
             *value += trimmed;
         }
     }
