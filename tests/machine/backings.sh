@@ -20,6 +20,10 @@ say() { printf '%s\n' "backings: $*"; }
 die() { say "$*" >&2; exit 1; }
 loop=
 finish() {
+    # What is frozen cannot be ended.
+    for node in 1 2; do
+        lab exec $node sh -c 'for guest in $(lxc-ls --frozen -1); do lxc-unfreeze -n $guest; done' >/dev/null 2>&1 || true
+    done
     lab down >/dev/null 2>&1 || true
     ip netns del cbk 2>/dev/null || true
     [ -z "$loop" ] || losetup -d "$loop" 2>/dev/null || true
@@ -131,7 +135,7 @@ grep -q 'stands on dir, which cannot limit its disk' "$work/out.json" || die "$(
 
 corpus guest.destroy one two --out=quiet || die "they stay"
 for node in 1 2; do
-    left=$(node $node sh -c 'ls /var/lib/lxc; ls -d /etc/corpus-cloud.nft 2>/dev/null; ip -o link | grep -o "lxcbr1\|veth[^@]*"; nft list tables')
+    left=$(node $node sh -c 'ls /var/lib/lxc; ls -d /etc/corpus-cloud.nft /etc/corpus-compute-node 2>/dev/null; ip -o link | grep -o "lxcbr1\|veth[^@]*"; nft list tables')
     [ -z "$left" ] || die "h$node has left: $left"
 done
 [ "$(node 1 btrfs subvolume list /var/lib/lxc | grep -vc .bases)" = 0 ] || die "subvolumes are left"
@@ -158,6 +162,7 @@ mount --rbind /sys/fs/cgroup "$work/groups" && mount -t sysfs sysfs /sys && moun
 mount -t tmpfs -o size=2g,mode=755 lxc /var/lib/lxc
 mount -t tmpfs over "$work/over" && mkdir "$work/over/up" "$work/over/work"
 mount -t overlay -o "lowerdir=/etc,upperdir=$work/over/up,workdir=$work/over/work" etc /etc
+trap 'lxc-stop -k -n here 2>/dev/null || true' EXIT
 fail() { cat "$work/out.json"; exit 1; }
 corpus() { timeout 300 "$@" --out=json >"$work/out.json" || fail; }
 corpus "$@" map.apply
@@ -167,8 +172,11 @@ pid=$(lxc-info -n here -pH)
 [ "$(stat -c %u /proc/$pid)" -ge 65536 ] || { echo "root of the guest is root of the node"; exit 1; }
 corpus "$@" map.apply
 grep -q 'here is as declared' "$work/out.json" || fail
+# Row 6: projects go onto guests.
+! timeout 60 "$@" mc_project.deploy shop --out=json >"$work/out.json" 2>&1 || { echo "a project is deployed onto a node"; fail; }
+grep -q 'not deployed onto a compute node itself' "$work/out.json" || fail
 corpus "$@" guest.destroy here
-[ -z "$(ls /var/lib/lxc; ip -o link | grep cbkbr; nft list tables; ls /etc/corpus-cloud.nft 2>/dev/null)" ] || { echo "it left something"; exit 1; }
+[ -z "$(ls /var/lib/lxc; ip -o link | grep cbkbr; nft list tables; ls /etc/corpus-cloud.nft /etc/corpus-compute-node 2>/dev/null)" ] || { echo "it left something"; exit 1; }
 EOF
 nsenter --net=/run/netns/cbk unshare -m sh "$work/local.sh" "$work" "$CORPUS" -c "$work/etc" || die "on local"
 say "the end left nothing"

@@ -28,7 +28,7 @@ trap finish EXIT
 state() {
     for node in 1 2; do
         lab exec $node sh -c 'ip -o link | sed "s/^[0-9]*: //; s/[@:].*//" | sort; nft -s list ruleset 2>/dev/null; ls -A /var/lib/lxc
-            ls -d /etc/corpus-cloud.nft /srv/haproxy.cfg 2>/dev/null; pgrep -fc "lxc monitor|containerd-shim" || true' 2>/dev/null
+            ls -d /etc/corpus-cloud.nft /etc/corpus-compute-node /srv/haproxy.cfg 2>/dev/null; pgrep -fc "lxc monitor|containerd-shim" || true' 2>/dev/null
         [ $driver = lxc ] || lab exec $node docker ps -aq
     done
 }

@@ -60,6 +60,16 @@ impl Cloud<'_> {
         Ok(Some(Origin { spec, found }))
     }
 
+    /// A move that failed is no reason to stand still: the guest goes on where it was, and the next run tries again.
+    pub(crate) fn go_on_there(&self, origin: &Origin, why: String) -> String {
+        let back = self.present(&origin.spec, origin.found.as_ref());
+        let (id, node) = (&origin.spec.id, &origin.spec.node);
+        match back.result {
+            Some(true) => format!("{why}\n{id} goes on on {node}"),
+            _ => format!("{why}\nand it could not go on on {node}: {}", back.comment),
+        }
+    }
+
     /// Ends what is left of a guest where it was.
     pub(crate) fn leave_behind(&self, id: &str, told: &mut Told) -> Result<(), String> {
         let Some(from) = self.ledger().guests.get(id).and_then(|entry| entry.from.clone()) else { return Ok(()) };

@@ -12,6 +12,20 @@ pub const FILE: &str = "/etc/corpus-cloud.nft";
 /// The table.
 pub const TABLE: &str = "corpus_cloud";
 
+/// By this a node tells that it carries guests: projects go onto those, never onto the node itself.
+pub const MARK: &str = "/etc/corpus-compute-node";
+
+/// Plans the mark, or its end.
+pub fn marked(carries: bool) -> Chunk {
+    let mut args: Map = [("name", MARK)].into_iter().collect();
+    if !carries {
+        return Chunk::new("no compute node", "file.absent", args);
+    }
+    args.insert("contents", "Written by corpus: this machine carries guests.");
+    args.insert("mode", "0644");
+    Chunk::new("compute node", "file.managed", args)
+}
+
 /// Writes the rules; `None` where there are none.
 pub fn rules(guests: &BTreeMap<String, Allocation>) -> Option<String> {
     let mut dnat = String::new();

@@ -6,6 +6,7 @@ use crate::driver::{Asked, GuestDriver, Step, Verb};
 use crate::hands::{Chunk, Place};
 use crate::keys;
 use crate::ledger::{Entry, Phase};
+use crate::net;
 use crate::spec::{Guest, GuestSpec, Node, Password, Status};
 use crate::store::StoreError;
 use crate::walk::{self, Done};
@@ -49,6 +50,7 @@ impl Cloud<'_> {
         // One that is made anew has lost what it was given; one that is brought has it with it.
         let whole = have.is_some() || steps.iter().any(|step| matches!(step, Step::Carry { .. }));
         let based = whole && last.as_ref().is_some_and(|last| last.based && last.spec.base == want.base);
+        mark(&node, &mut steps);
         self.password(&want, have.is_some(), &mut steps)?;
         base(&want, based, &mut steps);
         let ready = last.as_ref().filter(|last| last.phase == Phase::Ready && origin.is_none());
@@ -82,7 +84,10 @@ impl Cloud<'_> {
         told.changes = done.changes();
         told.reports = std::mem::take(&mut done.reports);
         if let Some(why) = done.failed {
-            return Err(why);
+            return Err(match &origin {
+                Some(origin) if origin.found.is_some() && !self.settings.test => self.go_on_there(origin, why),
+                _ => why,
+            });
         }
         let fresh = have.is_none() || ready.is_none();
         let changed = done.unknown || !told.changes.is_empty() || fresh;
@@ -181,6 +186,18 @@ impl Cloud<'_> {
             done.unknown |= more.unknown;
         }
         Ok(done)
+    }
+}
+
+/// What runs on the guest's node also says that it is one.
+fn mark(node: &Node, steps: &mut [Step]) {
+    let place = Place::Minion(node.id.clone());
+    for step in steps {
+        if let Step::Run { at, chunks } = step
+            && *at == place
+        {
+            return chunks.push(net::marked(true));
+        }
     }
 }
 

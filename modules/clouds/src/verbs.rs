@@ -2,8 +2,10 @@
 
 use crate::cloud::{Cloud, CloudError, Told};
 use crate::differ;
-use crate::driver::{Asked, DriverError, Reach, Verb, leads_to};
+use crate::driver::{Asked, DriverError, Reach, Step, Verb, leads_to};
+use crate::hands::Place;
 use crate::ledger::{Entry, Phase};
+use crate::net;
 use crate::spec::{Guest, GuestSpec, Status};
 use crate::walk;
 use corpus_core::Value;
@@ -246,9 +248,20 @@ impl Cloud<'_> {
         // First the way to it, then the line: what is left by a kill in between is found again.
         self.records().book.release(&node.id, id);
         let last = !self.records().ledger.on(&node.id, driver.kind()).any(|other| other != id);
-        let leave = if last { driver.leave(spec) } else { vec![] };
-        if driver.capabilities().allocates {
-            let report = self.front(&node, leave).map_err(|error| error.to_string())?;
+        let mut leave = if last { driver.leave(spec) } else { vec![] };
+        let at = Place::Minion(node.id.clone());
+        let carried = plan.steps.iter().any(|step| matches!(step, Step::Run { at: place, .. } if *place == at));
+        let other = |entry: &Entry| entry.spec.id != *id && entry.specs().any(|spec| spec.node == node.id);
+        if carried && !self.records().ledger.guests.values().any(other) {
+            leave.push(net::marked(false));
+        }
+        let allocates = driver.capabilities().allocates;
+        if allocates || !leave.is_empty() {
+            let done = match allocates {
+                true => self.front(&node, leave),
+                false => self.settings.hands.run(&at, &leave, self.settings.test),
+            };
+            let report = done.map_err(|error| error.to_string())?;
             if let Some(why) = walk::failure(&report) {
                 return Err(why);
             }

@@ -10,6 +10,7 @@ use crate::{
     Cx, Progress, ProjectError, ProjectName, R, api, archive, chrono, config, init, lock, saved, switch, sync,
 };
 use corpus_core::{Map, Value};
+use std::path::Path;
 
 /// What is to be deployed, and how.
 #[derive(Clone, Debug)]
@@ -53,6 +54,15 @@ impl DeployRequest {
     }
 }
 
+/// Stands on a machine that carries guests of the clouds.
+const COMPUTE_NODE: &str = "/etc/corpus-compute-node";
+
+/// The rule of the original: a compute node carries guests, and guests carry projects.
+fn compute_node(mark: &Path) -> Option<ProjectError> {
+    let error = || ProjectError::new("projects are not deployed onto a compute node itself, only onto its guests");
+    mark.exists().then(|| error().hint("`corpus guest.create` makes a guest; deploy it there"))
+}
+
 /// Deploys. Never waits: if another deployment has the lock, the report says who.
 pub fn deploy(cx: &Cx, request: &DeployRequest, out: &mut dyn Progress) -> DeployReport {
     let refuse = |error: ProjectError, busy| refused(&request.project, "deploy", &request.who, &error, busy);
@@ -60,6 +70,9 @@ pub fn deploy(cx: &Cx, request: &DeployRequest, out: &mut dyn Progress) -> Deplo
         Ok(select) => select,
         Err(error) => return refuse(error, None),
     };
+    if let Some(error) = compute_node(Path::new(COMPUTE_NODE)) {
+        return refuse(error, None);
+    }
     let layout = cx.layout(&request.project);
     if request.plan && !layout.project.exists() {
         let error = ProjectError::new(format!("there is no project {} yet", request.project));
@@ -373,5 +386,21 @@ impl Deployment<'_> {
     /// A dry run: what the tree and the host would become.
     fn plan(&mut self) -> bool {
         sync::plan(&mut self.run, self.request, &self.kwargs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::compute_node;
+
+    #[test]
+    fn row_6_a_compute_node_carries_no_project() {
+        let place = tempfile::tempdir().expect("a folder");
+        let mark = place.path().join("mark");
+        assert!(compute_node(&mark).is_none());
+        std::fs::write(&mark, "").expect("written");
+        assert!(
+            compute_node(&mark).is_some_and(|error| error.to_string().contains("not deployed onto a compute node"))
+        );
     }
 }

@@ -110,6 +110,33 @@ fn every_call_of_a_move_may_fail() {
     assert!(enumerated >= 60, "only {enumerated}");
 }
 
+/// What fails in the middle leaves the guest at work where it was.
+#[test]
+fn a_move_that_fails_stops_nobody() {
+    for (case, there) in movable() {
+        let whole = made(&case);
+        let calls = whole.calls(|| whole.present(&there, false));
+        let mut back = 0;
+        for at in 1..=calls {
+            let all = made(&case);
+            let before = without_macs(all.world.things());
+            let told = all.failing(at, Mode::Before, || all.present(&there, false)).expect("it is not killed");
+            let things = all.world.things();
+            let status: Vec<_> =
+                things.guests.iter().map(|((kind, _), guest)| (kind.as_str(), guest.status.as_str())).collect();
+            let what = format!("{} at call {at} of {calls}: {}", case.kind, told.comment);
+            assert!(status.iter().any(|(_, status)| *status == "running"), "{what}: {status:?}");
+            if told.comment.ends_with(&format!("{} goes on on n1", case.spec.id)) {
+                let mut now = without_macs(things);
+                now.packages.clone_from(&before.packages);
+                assert_eq!(now, before, "{what}");
+                back += 1;
+            }
+        }
+        assert!(back > 0, "{}: {back}", case.kind);
+    }
+}
+
 #[test]
 fn what_would_be_lost_is_not_moved() {
     for (case, there) in movable() {
