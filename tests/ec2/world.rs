@@ -34,13 +34,47 @@ struct Hosts {
 }
 
 impl Hosts {
-    fn script(&self, words: &[&str]) {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/lab.sh");
+    /// Takes a network that nobody else has: other tests may be under way on this machine.
+    fn free() -> Self {
+        let first = std::process::id() as usize % 100;
+        let n = (0..100)
+            .map(|step| 100 + (first + step) % 100)
+            .find(|n| std::fs::create_dir(format!("/run/corpus-ec2-{n}")).is_ok());
+        let n = n.expect("a network is free");
+        Self {
+            dir: format!("/run/corpus-ec2-{n}").into(),
+            net: format!("10.{n}"),
+            tag: format!("cec{n}"),
+            known: Mutex::default(),
+        }
+    }
+
+    fn run(&self, words: &[&str]) -> std::process::Output {
         let mut command = Command::new("bash");
-        command.arg(script).args(words);
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/lab.sh")).args(words);
         command.env("LAB_DIR", &self.dir).env("LAB_NET", &self.net).env("LAB_TAG", &self.tag);
-        let done = command.output().expect("bash");
+        command.output().expect("bash")
+    }
+
+    fn script(&self, words: &[&str]) {
+        let done = self.run(words);
         assert!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+}
+
+impl Drop for Hosts {
+    fn drop(&mut self) {
+        let _ = self.run(&["down"]);
+    }
+}
+
+/// Moto, which ends with us.
+struct Moto(Child);
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -68,7 +102,7 @@ impl Inventory {
 /// The account.
 pub struct World {
     pub tree: Tree,
-    moto: Child,
+    _moto: Moto,
     port: u16,
     proxy: Arc<Proxy>,
     hosts: Arc<Hosts>,
@@ -86,8 +120,6 @@ struct Proxy {
     victim: AtomicU32,
 }
 
-static NEXT: AtomicUsize = AtomicUsize::new(0);
-
 impl World {
     /// Starts it all.
     pub fn new() -> Result<Self, String> {
@@ -97,7 +129,9 @@ impl World {
         let venv = std::env::var("CORPUS_MOTO").map_err(|_| "CORPUS_MOTO names no moto; run tests/ec2/run.sh")?;
         let tree = Tree::new();
         tree.file("amis.json", IMAGE);
-        let port = free_port();
+        let hosts = Arc::new(Hosts::free());
+        // The number that nobody else has, and below the ports that the kernel gives to whoever asks.
+        let port = 15_000 + hosts.net["10.".len()..].parse::<u16>().expect("a number");
         let log = std::fs::File::create(tree.path().join("moto.log")).expect("a log");
         let moto = Command::new(Path::new(&venv).join("bin/moto_server"))
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
@@ -106,13 +140,7 @@ impl World {
             .stderr(log)
             .spawn()
             .map_err(|error| format!("moto: {error}"))?;
-        let n = std::process::id() as usize % 40 + 100 + NEXT.fetch_add(1, Ordering::Relaxed) * 50;
-        let hosts = Arc::new(Hosts {
-            dir: format!("/run/corpus-ec2-{n}").into(),
-            net: format!("10.{n}"),
-            tag: format!("cec{n}"),
-            known: Mutex::default(),
-        });
+        let moto = Moto(moto);
         let until = Instant::now() + Duration::from_secs(30);
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(Instant::now() < until, "moto does not start");
@@ -121,7 +149,7 @@ impl World {
         hosts.script(&["up", "0"]);
         let proxy = Proxy::start(port);
         let mut world =
-            Self { tree, moto, port, proxy, hosts, stop: Arc::default(), watcher: None, foreign: String::new() };
+            Self { tree, _moto: moto, port, proxy, hosts, stop: Arc::default(), watcher: None, foreign: String::new() };
         let made = world.ask(
             "RunInstances",
             &[
@@ -169,6 +197,12 @@ impl World {
             other => format!("  - {other}\n"),
         };
         "web:\n".to_owned() + &ids.iter().map(one).collect::<String>()
+    }
+
+    /// A map of one guest with an address.
+    pub fn map_at(&self, id: &str, last: usize) -> String {
+        let net = &self.hosts.net;
+        format!("web:\n  - {id}: {{network_interfaces: [{{DeviceIndex: 0, PrivateIpAddress: {net}.1.{last}}}]}}\n")
     }
 
     fn command(&self, words: &[&str]) -> Command {
@@ -244,10 +278,7 @@ impl World {
         let id = self.instance_of(guest).expect("it is there");
         let known = self.hosts.known.lock().unwrap_or_else(PoisonError::into_inner);
         let number = known[&id].0.to_string();
-        let mut command = Command::new("bash");
-        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/lab.sh")).args(["exec", &number, "sh", "-c", line]);
-        command.env("LAB_DIR", &self.hosts.dir).env("LAB_NET", &self.hosts.net).env("LAB_TAG", &self.hosts.tag);
-        Said::of(command.output().expect("bash"))
+        Said::of(self.hosts.run(&["exec", &number, "sh", "-c", line]))
     }
 
     /// Makes a host that is nobody's instance, and a provider for it; returns its address.
@@ -343,14 +374,7 @@ impl Drop for World {
         if let Some(watcher) = self.watcher.take() {
             let _ = watcher.join();
         }
-        let _ = self.moto.kill();
-        let _ = self.moto.wait();
-        self.hosts.script(&["down"]);
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port()
 }
 
 /// An instance as moto tells it.

@@ -221,7 +221,7 @@ impl Ec2Api for Fake {
                 "vpc-id" => vec![one.vpc.clone()],
                 "group-name" | "cidr" | "cidr-block" => vec![one.name.clone()],
                 "association.main" => vec!["true".to_owned()],
-                "isDefault" => vec![(one.id == "vpc-default").to_string()],
+                "is-default" => vec![(one.id == "vpc-default").to_string()],
                 tag => tagged(&one.tags, tag).expect("a filter"),
             }))
         })
@@ -526,76 +526,4 @@ fn delete(state: &mut State, kind: Kind, id: &str) -> Result<String, ApiError> {
         Some(_) => Ok(id.to_owned()),
         None => Err(missing(kind.word(), id)),
     }
-}
-
-/// What is somebody else's.
-pub fn foreign() -> Things {
-    let mut things = Things::default();
-    let tags = Tags::from([("Name".to_owned(), "vm1".to_owned())]);
-    for (id, tags) in [
-        ("i-f0", tags.clone()),
-        // Another installation has a guest of the same name.
-        (
-            "i-f1",
-            Tags::from([
-                ("corpus:owner".to_owned(), "other".to_owned()),
-                ("corpus:guest".to_owned(), "vm1".to_owned()),
-            ]),
-        ),
-    ] {
-        let instance = Instance {
-            id: id.into(),
-            state: "running".into(),
-            kind: "m5.large".into(),
-            image: "ami-1".into(),
-            tags,
-            ..Instance::default()
-        };
-        things.instances.insert(id.into(), instance);
-    }
-    things.volumes.insert("vol-f".into(), Volume { id: "vol-f".into(), gib: 8, ..Volume::default() });
-    things.addresses.insert("eipalloc-f".into(), Address { id: "eipalloc-f".into(), ..Address::default() });
-    for (kind, id, name) in [
-        (Kind::Vpc, "vpc-default", "172.31.0.0/16"),
-        (Kind::Group, "sg-f", "default"),
-        (Kind::Key, "key-f", "somebody"),
-        (Kind::Subnet, "subnet-f", "172.31.0.0/20"),
-    ] {
-        let named = Named { id: id.into(), name: name.into(), vpc: String::new(), ..Named::default() };
-        things.named.insert((kind, id.into()), named);
-    }
-    things
-}
-
-/// Adds somebody's security group; returns its key.
-pub fn taken(things: &mut Things, name: &str) -> (Kind, String) {
-    let key = (Kind::Group, "sg-taken".to_owned());
-    let named = Named { id: key.1.clone(), name: name.into(), vpc: String::new(), ..Named::default() };
-    things.named.insert(key.clone(), named);
-    key
-}
-
-/// Things without what is a matter of chance: ids by their order, and no words of a creation.
-pub fn plain(things: &Things) -> String {
-    let mut things = things.clone();
-    for instance in things.instances.values_mut() {
-        instance.launched.clear();
-        for tag in ["corpus:request", "corpus:host-key"] {
-            instance.tags.remove(tag);
-        }
-        instance.public = instance.public.as_ref().map(|_| "a public address".into());
-    }
-    for address in things.addresses.values_mut() {
-        address.ip.clear();
-    }
-    let mut ids: Vec<&String> = vec![];
-    ids.extend(things.instances.keys());
-    ids.extend(things.volumes.keys());
-    ids.extend(things.addresses.keys());
-    ids.extend(things.named.keys().map(|(_, id)| id));
-    let mut text = format!("{things:#?}");
-    for (place, id) in ids.into_iter().enumerate() {
-        text = text.replace(&format!("\"{id}\""), &format!("\"#{place}\""));
-    }
-    text
 }

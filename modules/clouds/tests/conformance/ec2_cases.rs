@@ -1,8 +1,10 @@
 //! What only EC2 can do wrong: it forgets tokens and answers late, its things are many, and most of them are not ours.
 
+use crate::ec2::{self, Things};
 use crate::world::Mode;
-use crate::{Case, Installation, cases, ec2, no_ghost, without_macs};
+use crate::{Case, Installation, cases, no_ghost, without_macs};
 use corpus_clouds::driver::Verb;
+use corpus_clouds::drivers::ec2::api::{Address, Instance, Kind, Named, Tags, Volume};
 use corpus_clouds::spec::{GuestSpec, Status};
 use corpus_core::{Map, Value};
 
@@ -166,7 +168,7 @@ fn what_cannot_be_is_refused_with_the_reason() {
 fn what_is_not_marked_is_left() {
     let case = case();
     let mut start = case.start.clone();
-    let group = ec2::taken(&mut start.ec2, "web");
+    let group = taken(&mut start.ec2, "web");
     let all = Installation::new(&start);
     let told = all.present(&case.spec, false);
     // In another VPC it is no hindrance.
@@ -178,4 +180,76 @@ fn what_is_not_marked_is_left() {
     assert_eq!(told.result, Some(false));
     assert!(told.comment.contains("does not bear our mark, and is left as it is"), "{}", told.comment);
     assert!(all.world.things().ec2.named.contains_key(&group));
+}
+
+/// What is somebody else's.
+pub fn foreign() -> Things {
+    let mut things = Things::default();
+    let tags = Tags::from([("Name".to_owned(), "vm1".to_owned())]);
+    for (id, tags) in [
+        ("i-f0", tags.clone()),
+        // Another installation has a guest of the same name.
+        (
+            "i-f1",
+            Tags::from([
+                ("corpus:owner".to_owned(), "other".to_owned()),
+                ("corpus:guest".to_owned(), "vm1".to_owned()),
+            ]),
+        ),
+    ] {
+        let instance = Instance {
+            id: id.into(),
+            state: "running".into(),
+            kind: "m5.large".into(),
+            image: "ami-1".into(),
+            tags,
+            ..Instance::default()
+        };
+        things.instances.insert(id.into(), instance);
+    }
+    things.volumes.insert("vol-f".into(), Volume { id: "vol-f".into(), gib: 8, ..Volume::default() });
+    things.addresses.insert("eipalloc-f".into(), Address { id: "eipalloc-f".into(), ..Address::default() });
+    for (kind, id, name) in [
+        (Kind::Vpc, "vpc-default", "172.31.0.0/16"),
+        (Kind::Group, "sg-f", "default"),
+        (Kind::Key, "key-f", "somebody"),
+        (Kind::Subnet, "subnet-f", "172.31.0.0/20"),
+    ] {
+        let named = Named { id: id.into(), name: name.into(), vpc: String::new(), ..Named::default() };
+        things.named.insert((kind, id.into()), named);
+    }
+    things
+}
+
+/// Adds somebody's security group; returns its key.
+pub fn taken(things: &mut Things, name: &str) -> (Kind, String) {
+    let key = (Kind::Group, "sg-taken".to_owned());
+    let named = Named { id: key.1.clone(), name: name.into(), vpc: String::new(), ..Named::default() };
+    things.named.insert(key.clone(), named);
+    key
+}
+
+/// Things without what is a matter of chance: ids by their order, and no words of a creation.
+pub fn plain(things: &Things) -> String {
+    let mut things = things.clone();
+    for instance in things.instances.values_mut() {
+        instance.launched.clear();
+        for tag in ["corpus:request", "corpus:host-key"] {
+            instance.tags.remove(tag);
+        }
+        instance.public = instance.public.as_ref().map(|_| "a public address".into());
+    }
+    for address in things.addresses.values_mut() {
+        address.ip.clear();
+    }
+    let mut ids: Vec<&String> = vec![];
+    ids.extend(things.instances.keys());
+    ids.extend(things.volumes.keys());
+    ids.extend(things.addresses.keys());
+    ids.extend(things.named.keys().map(|(_, id)| id));
+    let mut text = format!("{things:#?}");
+    for (place, id) in ids.into_iter().enumerate() {
+        text = text.replace(&format!("\"{id}\""), &format!("\"#{place}\""));
+    }
+    text
 }

@@ -78,7 +78,7 @@ fn cases() -> Vec<Case> {
         Case { kind: "lxc", spec: of_image, start: Things::default() },
         Case { kind: "docker", spec: docker, start: Things::default() },
         Case { kind: "saltify", spec: saltify, start: Things { boxes, ..Things::default() } },
-        Case { kind: "ec2", spec: ec2, start: Things { ec2: ec2::foreign(), ..Things::default() } },
+        Case { kind: "ec2", spec: ec2, start: Things { ec2: ec2_cases::foreign(), ..Things::default() } },
     ]
 }
 
@@ -243,7 +243,7 @@ fn every_call_of_a_creation_may_fail() {
 
 /// A MAC is a matter of chance.
 fn without_macs(mut things: Things) -> Things {
-    things.files.insert("the cloud".into(), ec2::plain(&things.ec2));
+    things.files.insert("the cloud".into(), ec2_cases::plain(&things.ec2));
     things.ec2 = ec2::Things::default();
     for guest in things.guests.values_mut() {
         guest.args.remove("mac");

@@ -53,7 +53,7 @@ impl Ec2Work<'_> {
     }
 
     fn default_vpc(&self, want: &Wants) -> Result<String, DriverError> {
-        let found = self.all(|query| self.api.named(Kind::Vpc, query), Query::all().by("isDefault", "true"))?;
+        let found = self.all(|query| self.api.named(Kind::Vpc, query), Query::all().by("is-default", "true"))?;
         found.into_iter().next().map(|vpc| vpc.id).ok_or_else(|| {
             DriverError::Declaration(format!("{}: there is no default VPC here; name a `subnetid`", want.id))
         })
