@@ -9,11 +9,12 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often a running git is looked at, and how long one that is to end may clear up.
-const PAUSE: Duration = Duration::from_millis(2);
+const PAUSE: Duration = Duration::from_millis(50);
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What git is always told. A repository may hold anything that its user, or a pusher, put there.
@@ -95,6 +96,11 @@ impl Git {
             ("GIT_COMMITTER_NAME", "corpus"),
             ("GIT_COMMITTER_EMAIL", "corpus@localhost"),
         ]);
+        // The files of a repository are where they lie, not where its configuration says (`core.worktree`).
+        let own = dir.join(".git");
+        if own.is_dir() {
+            command.env("GIT_DIR", own).env("GIT_WORK_TREE", dir);
+        }
         if let Some(who) = self.identity {
             command.uid(who.uid).gid(who.gid);
         }
@@ -116,22 +122,18 @@ impl Git {
         // A group of its own: git starts others for its work.
         let mut child = command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let (out, err) = (drain(child.stdout.take()), drain(child.stderr.take()));
-        let status = loop {
-            if let Some(status) = child.try_wait()? {
-                break status;
-            }
+        // Its pipes are closed when it is done, and what it started is: no waiting for the next look.
+        let (open, closed) = channel::<()>();
+        let (out, err) = (drain(child.stdout.take(), open.clone()), drain(child.stderr.take(), open));
+        while let Err(RecvTimeoutError::Timeout) = closed.recv_timeout(PAUSE) {
             if let Some(group) = group.filter(|_| stop.load(Ordering::Relaxed)) {
                 // Asked to end, it takes its lock files with it.
                 let _ = kill_process_group(group, Signal::TERM);
-                let until = Instant::now() + LAST_WORDS;
-                while child.try_wait()?.is_none() && Instant::now() < until {
-                    std::thread::sleep(PAUSE);
-                }
+                let _ = closed.recv_timeout(LAST_WORDS);
                 let _ = kill_process_group(group, Signal::KILL);
             }
-            std::thread::sleep(PAUSE);
-        };
+        }
+        let status = child.wait()?;
         let text = |reader: JoinHandle<Vec<u8>>| reader.join().unwrap_or_default();
         Ok(Output { status, stdout: text(out), stderr: text(err) })
     }
@@ -218,8 +220,9 @@ impl Git {
     }
 }
 
-fn drain(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
+fn drain(pipe: Option<impl Read + Send + 'static>, open: Sender<()>) -> JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
+        let _open = open;
         let mut bytes = vec![];
         let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
         bytes
@@ -229,6 +232,7 @@ fn drain(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Instant;
 
     #[test]
     fn a_git_that_runs_is_ended_with_what_it_started() {

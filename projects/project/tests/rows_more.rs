@@ -79,10 +79,10 @@ impl Drop for Small {
 }
 
 #[test]
-fn a_disk_that_fills_in_the_middle_of_a_copy_costs_the_deployment_and_nothing_else() {
+fn a_disk_that_fills_under_the_archive_or_under_git_costs_the_deployment_and_nothing_else() {
     let small = Small(tempfile::tempdir().unwrap());
     let mut mount = std::process::Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", "size=96m", "small"]).arg(small.0.path()).stderr(std::process::Stdio::null());
+    mount.args(["-t", "tmpfs", "-o", "size=160m", "small"]).arg(small.0.path()).stderr(std::process::Stdio::null());
     if !mount.status().is_ok_and(|status| status.success()) {
         eprintln!("skipped: nothing can be mounted here");
         return;
@@ -109,6 +109,23 @@ fn a_disk_that_fills_in_the_middle_of_a_copy_costs_the_deployment_and_nothing_el
     place.good();
     assert_eq!(place.read("project/file"), "two\n");
     assert_eq!(std::fs::metadata(place.layout().project.join("big")).unwrap().len(), 20 << 20);
+    // The archive is made; then there is no room for what git brings.
+    let mut state = 1_u64;
+    let noise = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b' ' + (state >> 58) as u8)
+    });
+    place.push(&[("noise", &noise.take(6 << 20).collect::<String>()), (".salt/100_x.sls", &writes("file", "three"))]);
+    let hook = place.layout().project.join(".salt/post_archive.sls");
+    std::fs::write(&hook, emptied.replace("-8M", "-2M")).unwrap();
+    let before = tree(&place.layout().project);
+    let failed = place.bad().failed.unwrap();
+    assert!(failed.step == "release_sync" && failed.comment.contains("No space left"), "{failed:?}");
+    assert_eq!((tree(&place.layout().project), place.read("project/file").as_str()), (before, "two\n"));
+    std::fs::remove_file(place.path("fill")).unwrap();
+    std::fs::remove_file(hook).unwrap();
+    place.good();
+    assert_eq!(place.read("project/file"), "three\n");
 }
 
 /// Answers one client, and returns what it said.
@@ -277,4 +294,25 @@ fn a_python_module_of_the_project_is_named_with_the_way_out() {
     place.push(&[(".salt/100_x.sls", uses)]);
     place.good();
     assert_eq!(place.read("data/port"), "8042\n");
+}
+
+#[test]
+fn what_the_application_writes_into_its_repositorys_configuration_sends_no_release_elsewhere() {
+    let place = Place::new("prod");
+    place.push(&[(".salt/100_x.sls", &writes("file", "one")), ("code", "one")]);
+    place.good();
+    let project = place.layout().project;
+    let elsewhere = place.path("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    for (key, value) in [
+        ("core.worktree", elsewhere.display().to_string()),
+        ("core.hooksPath", elsewhere.display().to_string()),
+        ("core.fsmonitor", format!("touch {}/pwned", elsewhere.display())),
+        ("core.alternateRefsCommand", format!("touch {}/pwned;", elsewhere.display())),
+    ] {
+        common::git(&project, &["config", "-f", ".git/config", key, &value]);
+    }
+    place.push(&[("code", "two")]);
+    place.good();
+    assert_eq!((place.read("project/code").as_str(), std::fs::read_dir(elsewhere).unwrap().count()), ("two", 0));
 }

@@ -36,12 +36,14 @@ fn state(host: &Host, p: &Project) -> [String; 3] {
     [tree, kept, p.git(&["show", &format!("{head}:version")]).out]
 }
 
-/// Kills the service at some moment of each of so many pushes. Whatever moment that is, tree, host and branch are all of one
-/// release afterwards, and the same push goes through.
-fn killed(times: usize, name: &'static str) {
-    let Some(host) = corpus_host() else { return eprintln!("skipped: needs root") };
+/// Kills the service at some moment of each of three pushes, or of as many as `CORPUS_KILLS` says. Whatever moment that is,
+/// tree, host and branch are all of one release afterwards, and the same push goes through.
+#[test]
+fn a_service_killed_at_any_moment_is_made_good() {
+    let host = host_or_skip!(corpus_host());
     let _one = alone();
-    let p = host.made_by_corpus(name);
+    let times = std::env::var("CORPUS_KILLS").ok().and_then(|times| times.parse().ok()).unwrap_or(3);
+    let p = host.made_by_corpus("shot");
     release(&p, 0, "");
     p.push(&[BRANCH]).expect(0);
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
@@ -64,20 +66,8 @@ fn killed(times: usize, name: &'static str) {
         assert!(state(host, &p).iter().all(|one| *one == new), "{number}: {:?}", state(host, &p));
     }
     eprintln!("{times} kills, of which {cut} cut a push off");
-    let left =
-        host.inside(&format!("ls -A /srv/projects/{name}/archives | grep '^\\.'; ls /srv/projects/{name}/.corpus"));
+    let left = host.inside("ls -A /srv/projects/shot/archives | grep '^\\.'; ls /srv/projects/shot/.corpus");
     assert!(!left.out.contains("journal") && !left.out.starts_with('.'), "{}", left.out);
-}
-
-#[test]
-fn a_service_killed_at_any_moment_is_made_good() {
-    killed(3, "thrice");
-}
-
-#[test]
-#[ignore = "minutes: `cargo test --test it push::weather -- --ignored`"]
-fn a_service_killed_at_fifty_moments_is_made_good() {
-    killed(50, "fifty");
 }
 
 #[test]
