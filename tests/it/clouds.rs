@@ -77,6 +77,31 @@ fn boxes_are_attached_converged_and_let_go() {
 }
 
 #[test]
+fn row_118_a_machine_finds_its_declaration_in_its_pillar() {
+    let lab = lab_or_skip!();
+    let tree = boxes(lab, &[19]);
+    tree.file(
+        "salt/base.sls",
+        "/srv/told:\n  file.managed:\n    - contents: {{ pillar['dns'] }} {{ pillar['cloud']['machine']['node'] }}\n",
+    );
+    let map = std::fs::read_to_string(tree.path().join("etc/cloud.maps.d/all.map")).expect("a map");
+    let pillar = "      default_env: preprod\n      pillar: {dns: 192.0.2.53, firewall: {open: [22]}}\n      domains: [shop.test]\n";
+    tree.file("etc/cloud.maps.d/all.map", &format!("{map}{pillar}"));
+    run(&tree, &["map.apply"]).expect(0);
+    // It is there already while the machine is made.
+    assert_eq!(lab.inside(19, "cat /srv/told").out, "192.0.2.53 boxes\n");
+    let told = run(&tree, &["box19", "pillar.items"]).expect(0).json()["box19"].take();
+    assert_eq!((&told["default_env"], &told["firewall"]["open"][0]), (&"preprod".into(), &22.into()), "{told}");
+    assert_eq!(told["cloud"]["machine"]["domains"], serde_json::json!(["box19", "shop.test"]), "{told}");
+    // Another value reaches it without its being made anew; who is not declared gets nothing.
+    tree.file("etc/cloud.maps.d/all.map", &format!("{map}{}", pillar.replace("preprod", "prod")));
+    run(&tree, &["map.apply"]).expect(0);
+    let told = run(&tree, &["box19", "pillar.get", "default_env"]).expect(0).json()["box19"].take();
+    assert_eq!(told, "prod");
+    run(&tree, &["guest.destroy", "box19"]).expect(0);
+}
+
+#[test]
 fn rows_33_and_117_nodes_have_passwords_and_go_only_when_they_carry_nobody() {
     let lab = lab_or_skip!();
     let tree = boxes(lab, &[15]);

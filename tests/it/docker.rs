@@ -1,7 +1,7 @@
 //! `docker_*` on a real daemon, which the test starts itself in a network of its own; skipped where there is none.
 //! `tests/machine/docker.sh` brings one and runs this.
 
-use crate::support::{Tree, is_root};
+use crate::support::{Tree, busybox_into, is_root};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -57,11 +57,7 @@ impl Daemon {
         daemon.tree.file("etc/minion", &format!("id: it\ncorpus_cachedir: $TREE/cache\ndocker.url: unix://{socket}\n"));
         let root = daemon.tree.path().join("img/bin");
         std::fs::create_dir_all(&root).expect("a folder");
-        let busybox = Command::new("sh").args(["-c", "command -v busybox"]).output().expect("sh starts");
-        std::fs::copy(String::from_utf8_lossy(&busybox.stdout).trim(), root.join("busybox")).expect("busybox");
-        // Debian's `busybox` needs libraries, `busybox-static` does not.
-        let libraries = "for lib in $(ldd img/bin/busybox 2>/dev/null | grep -o '/[^ ]*'); do mkdir -p img$(dirname $lib); cp -L $lib img$lib; done";
-        assert!(Command::new("sh").args(["-c", libraries]).current_dir(&here).status().expect("sh").success());
+        busybox_into(&daemon.tree.path().join("img"));
         for applet in ["sh", "cat", "sleep", "echo", "env", "touch", "nc"] {
             std::os::unix::fs::symlink("busybox", root.join(applet)).expect("a link");
         }

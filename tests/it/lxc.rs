@@ -1,6 +1,6 @@
 //! `lxc.*` on real LXC, with guests of busybox that boot in a moment; skipped where there is no LXC or no root.
 
-use crate::support::{Tree, is_root};
+use crate::support::{Tree, busybox_into, is_root};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -66,8 +66,7 @@ impl Node {
         for folder in ["bin", "sbin", "etc", "proc", "sys", "dev", "root", "tmp"] {
             std::fs::create_dir_all(rootfs.join(folder)).expect("a folder");
         }
-        let busybox = run(&["sh", "-c", "command -v busybox"]);
-        std::fs::copy(busybox.trim(), rootfs.join("bin/busybox")).expect("busybox");
+        busybox_into(&rootfs);
         for applet in ["sh", "cat", "df", "dd", "mkdir", "mv", "chmod", "dirname", "rm", "ip", "hostname", "sync"] {
             std::os::unix::fs::symlink("busybox", rootfs.join("bin").join(applet)).expect("a link");
         }

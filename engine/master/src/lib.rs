@@ -58,6 +58,8 @@ pub struct Extras {
     pub roots: Vec<PathBuf>,
     /// Rosters below the configuration's, read whenever that is.
     pub rosters: Vec<PathBuf>,
+    /// Pillar over that of the configuration's sources.
+    pub pillars: Vec<Arc<dyn corpus_pillar::PillarSource>>,
 }
 
 impl Extras {
@@ -68,6 +70,7 @@ impl Extras {
         self.exec.extend(other.exec);
         self.roots.extend(other.roots);
         self.rosters.extend(other.rosters);
+        self.pillars.extend(other.pillars);
         self
     }
 }
@@ -130,7 +133,11 @@ impl Corpus {
 
     /// Returns where else pillar comes from. The first call begins what works in the background.
     pub fn sources(&self) -> &corpus_pillar::Sources {
-        self.sources.get_or_init(|| sources::of(&self.config, &self.decrypt))
+        self.sources.get_or_init(|| {
+            let mut sources = sources::of(&self.config, &self.decrypt);
+            sources.list.extend(self.extras.pillars.iter().cloned());
+            sources
+        })
     }
 
     /// Makes the same again with other directories on top of the base trees: states, pillar.

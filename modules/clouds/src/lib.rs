@@ -19,6 +19,7 @@ mod moving;
 pub mod names;
 pub mod net;
 mod nodes;
+mod pillar;
 mod present;
 pub mod proxy;
 mod reconcile;
@@ -35,6 +36,7 @@ pub use hands::{Hands, HandsError, Place};
 pub use spec::{Guest, GuestSpec, Node, Status};
 
 use corpus_master::{Config, Extras};
+use std::sync::Arc;
 
 /// Returns what clouds add to a master.
 pub fn extras(config: &Config) -> Extras {
@@ -42,6 +44,7 @@ pub fn extras(config: &Config) -> Extras {
         functions: vec![answers::FNS],
         runners: vec![runners::RUNNERS],
         rosters: vec![functions::roster(config)],
+        pillars: vec![Arc::new(pillar::CloudPillar::new(store::Store::new(functions::folder(config))))],
         ..Extras::default()
     }
 }

@@ -136,6 +136,12 @@ pub struct GuestSpec {
     /// What the roster says of its minion: `minion_opts`, `grains`.
     #[serde(default)]
     pub roster: Map,
+    /// What its pillar is handed beside what is known of it.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub pillar: Map,
+    /// The environment of its projects: `dev`, `staging`, `prod`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_env: Option<String>,
     /// Where it was declared, `file:line:column`, or by which command.
     #[serde(default)]
     pub place: String,

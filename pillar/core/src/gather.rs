@@ -94,10 +94,14 @@ fn ask(request: &PillarRequest<'_>, data: Arc<Data>) -> Ask {
     }
 }
 
-/// Starts a thread that asks one source; nobody has to wait for it.
+/// Starts a thread that asks one source, if that is worth one; nobody has to wait for it.
 fn start(source: &Arc<dyn PillarSource>, ask: Ask, sources: &Sources) -> (Coming, Instant) {
     let (send, receive) = sync_channel(1);
     let deadline = ask.deadline;
+    if source.is_quick() {
+        let _ = send.send(load(&**source, &ask, sources.cache.clone()));
+        return (receive, deadline);
+    }
     let (thread_source, cache) = (source.clone(), sources.cache.clone());
     let thread_send = send.clone();
     let thread = std::thread::Builder::new().name(format!("pillar {}", source.name()));

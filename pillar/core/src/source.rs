@@ -21,6 +21,11 @@ pub trait PillarSource: Send + Sync {
         false
     }
 
+    /// Tells whether asking it costs less than the thread on which others are asked.
+    fn is_quick(&self) -> bool {
+        false
+    }
+
     /// Returns a digest of what it reads, if that can be had for less than reading it: a cached answer of other
     /// content is not used.
     fn stamp(&self, _ask: &Ask) -> Option<String> {

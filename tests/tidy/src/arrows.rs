@@ -23,7 +23,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("corpus-pillar-http", &["corpus-core", "corpus-pillar", "corpus-render", "corpus-tls"]),
     ("corpus-ldap", &["corpus-core", "corpus-pillar", "corpus-render", "corpus-tls"]),
     ("corpus-git", &["corpus-core"]),
-    ("corpus-clouds", &["corpus-core", "corpus-render", "corpus-master"]),
+    ("corpus-clouds", &["corpus-core", "corpus-render", "corpus-master", "corpus-pillar"]),
     ("corpus-ec2-sdk", &["corpus-clouds"]),
     ("corpus-project", &["corpus-core", "corpus-render", "corpus-exec", "corpus-git", "corpus-master"]),
     (

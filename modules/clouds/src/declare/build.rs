@@ -101,6 +101,8 @@ pub fn guest(id: &str, mut layers: Layers, drivers: &Drivers, at: &At<'_>) -> Re
             None => wrong.push(item.wrong(format!("`{to}` must be a mapping, found {}", item.value.type_name()))),
         }
     }
+    want.default_env = layers.take("default_env").map(|item| python::str(&item.value));
+    want.pillar = read_pillar(layers.take("pillar"), &mut wrong);
     want.options = layers.0.iter().map(|(key, item)| (key.as_str(), item.value.clone())).collect();
     want.options.0.retain(|_, value| !value.is_null());
     for (key, why) in check_options(driver, &want.options) {
@@ -120,6 +122,15 @@ pub fn guest(id: &str, mut layers: Layers, drivers: &Drivers, at: &At<'_>) -> Re
         }
     }
     if wrong.is_empty() { Ok(want) } else { Err(wrong) }
+}
+
+fn read_pillar(item: Option<Item>, wrong: &mut Vec<Diagnostic>) -> Map {
+    let Some(item) = item else { return Map::new() };
+    let Some(map) = item.value.as_map() else {
+        wrong.push(item.wrong(format!("`pillar` must be a mapping, found {}", item.value.type_name())));
+        return Map::new();
+    };
+    map.clone()
 }
 
 struct Reader<'a> {

@@ -37,6 +37,8 @@ pub const COMMON: &[&str] = &[
     "status",
     "minion",
     "grains",
+    "pillar",
+    "default_env",
 ];
 
 /// Salt's keys that have nothing to act on here: no Salt is installed on what is made.
