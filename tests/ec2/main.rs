@@ -33,7 +33,7 @@ fn told(said: &Said, id: &str) -> Value {
 }
 
 /// From nothing to a machine that is converged over SSH, and back to nothing.
-fn a_life(world: &World) {
+fn a_life(world: &World, host: &str) {
     let before = world.inventory();
     let start = Instant::now();
     let said = world.corpus(&["map.apply", "test=True"]).expect(0);
@@ -63,7 +63,7 @@ fn a_life(world: &World) {
         (&json!(false), &json!(false))
     );
     row_196_a_host_of_the_api_joins_and_the_provider_lists_it(world, &made);
-    row_001_a_box_and_an_instance_are_one_list(world);
+    row_001_a_box_and_an_instance_are_one_list(world, host);
     drifts(world);
     let said = world.corpus(&["guest.destroy", "web1", "web2"]).expect(0);
     assert_eq!(told(&said, "web1")["comment"], "web1 was destroyed");
@@ -82,8 +82,7 @@ fn row_196_a_host_of_the_api_joins_and_the_provider_lists_it(world: &World, made
 }
 
 /// A box that answers SSH and an instance: attached by the same command, in one list, asked the same.
-fn row_001_a_box_and_an_instance_are_one_list(world: &World) {
-    let host = world.spare_host();
+fn row_001_a_box_and_an_instance_are_one_list(world: &World, host: &str) {
     let said = world.corpus(&["guest.create", "box1", "provider=boxes", &format!("ssh_host={host}")]).expect(0);
     assert_eq!(told(&said, "box1")["comment"], "box1 was created");
     let list = world.corpus(&["guest.list"]).expect(0);
@@ -96,6 +95,33 @@ fn row_001_a_box_and_an_instance_are_one_list(world: &World) {
         assert_eq!(told(&said, id)["return"]["stdout"], "here");
     }
     world.corpus(&["guest.destroy", "box1"]).expect(0);
+}
+
+/// The map that LXC and Docker play in tests/machine/clouds.sh: one command makes two machines with an application behind HAProxy.
+fn behind_the_proxy(world: &World, host: &str) {
+    let before = world.inventory();
+    let map = world.map(&["web1", "web2"]);
+    world.tree.file("etc/cloud.map", &format!("metal:\n  - front: {{ssh_host: {host}}}\n{map}"));
+    let reload = "p=$(cat /run/haproxy.pid 2>/dev/null) && kill -USR2 $p || haproxy -W -D -p /run/haproxy.pid -f /srv/haproxy.cfg";
+    world.tree.file(
+        "etc/cloud",
+        &format!("proxy:\n  minion: front\n  config: /srv/haproxy.cfg\n  http_port: 8080\n  packages: false\n  reload: '{reload}'\n"),
+    );
+    let start = Instant::now();
+    world.corpus(&["map.apply"]).expect(0);
+    let seen = world.answers(&format!("{host}:8080"), "app.example.org", 2);
+    assert_eq!(seen, ["from-web1", "from-web2"]);
+    eprintln!("two machines with an application behind the proxy: {:.1} s", start.elapsed().as_secs_f64());
+    let said = world.corpus(&["map.apply"]).expect(0);
+    for id in ["web1", "web2", "front"] {
+        assert_eq!(told(&said, id)["comment"], format!("{id} is as declared"), "{}", said.out);
+    }
+    world.corpus(&["guest.destroy", "web1", "web2"]).expect(0);
+    world.corpus(&["guest.destroy", "front"]).expect(0);
+    world.tree.file("etc/cloud", "{}\n");
+    world.tree.file("etc/cloud.map", &map);
+    world.hosts_gone();
+    assert_eq!(world.inventory(), before, "nothing is left");
 }
 
 /// What is moved behind our back comes back.
@@ -158,7 +184,9 @@ fn kills(world: &World) {
 #[test]
 fn instances_are_made_converged_and_ended() {
     let world = world_or_skip!();
-    a_life(&world);
+    let host = world.spare_host();
+    a_life(&world, &host);
+    behind_the_proxy(&world, &host);
     kills(&world);
     // Whoever was there before is there still, and as it was.
     let foreign = world.ask("DescribeInstances", &[("InstanceId.1", &world.foreign)]);

@@ -17,14 +17,14 @@ if [ "$have" -lt "$NEED_GIB" ] && [ -z "${EC2_ANYWAY:-}" ]; then
     exit 0
 fi
 
-if [ ! -x "$VENV/bin/moto_server" ]; then
+# Its programs know where they were made, so it is made in its place, and is whole when the last file is there.
+if [ ! -e "$VENV/ready" ]; then
     python3 -c 'import ensurepip' 2>/dev/null || apt-get install -y -qq --no-install-recommends python3-venv >/dev/null
     echo "ec2: installing moto $MOTO to $VENV"
-    rm -rf "$VENV.new"
-    python3 -m venv "$VENV.new"
-    "$VENV.new/bin/pip" install --quiet --disable-pip-version-check "moto[ec2,server]==$MOTO"
     rm -rf "$VENV"
-    mv "$VENV.new" "$VENV"
+    python3 -m venv "$VENV"
+    "$VENV/bin/pip" install --quiet --disable-pip-version-check "moto[ec2,server]==$MOTO"
+    touch "$VENV/ready"
 fi
 
 # Linted as it is compiled: clippy by itself would have the SDK compiled once more.

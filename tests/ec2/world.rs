@@ -182,11 +182,15 @@ impl World {
                 "web:\n  provider: aws\n  image: debian-lab\n  size: t3.micro\n  disk: 10G\n  ssh_interface: private_ips\n  \
                  subnet: {{cidr: {net}.1.0/24, internet: True, vpc: {{cidr: {net}.0.0/16}}}}\n  securitygroup:\n    - name: web\n      ingress:\n        \
                  - {{port: 22, cidr: 0.0.0.0/0}}\n        - {{port: 80, cidr: 0.0.0.0/0}}\n  elastic_ip: True\n  \
-                 volumes: [{{device: /dev/sdf, size: 4}}]\n  tag: {{stage: test}}\n  base_sls: [base]\n"
+                 volumes: [{{device: /dev/sdf, size: 4}}]\n  tag: {{stage: test}}\n  ports: {{http: 80}}\n  domains: [app.example.org]\n  \
+                 base_sls: [base]\nmetal: {{provider: boxes}}\n"
             ),
         );
         self.tree.file("etc/cloud.map", &self.map(&["web1", "web2"]));
-        self.tree.file("salt/base.sls", "/srv/ec2:\n  file.managed:\n    - contents: {{ grains.id }} is based\n");
+        let application = "/srv/ec2:\n  file.managed:\n    - contents: {{ grains.id }} is based\n/srv/www/index.html:\n  file.managed:\n    - makedirs: \
+                           True\n    - contents: from-{{ grains.id }}\nbusybox httpd -p 80 -h /srv/www:\n  cmd.run:\n    - onchanges: [{file: \
+                           /srv/www/index.html}]\n";
+        self.tree.file("salt/base.sls", application);
     }
 
     /// A map of guests. The second has an address that was chosen; moto gives no such address twice.
@@ -290,6 +294,25 @@ impl World {
         let boxes = format!("boxes:\n  driver: saltify\n  ssh_keyfile: {dir}/key\n  known_hosts: $TREE/boxes\n");
         self.tree.file("etc/cloud.providers.d/boxes.conf", &boxes);
         address
+    }
+
+    /// Asks the proxy for a name until so many different machines have answered; returns what they said.
+    pub fn answers(&self, at: &str, name: &str, machines: usize) -> Vec<String> {
+        let request = format!("GET / HTTP/1.0\r\nHost: {name}\r\n\r\n");
+        let get = || -> Option<String> {
+            let mut stream = TcpStream::connect(at).ok()?;
+            stream.write_all(request.as_bytes()).ok()?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).ok()?;
+            answer.starts_with("HTTP/1.1 200").then(|| answer.lines().last().unwrap_or_default().to_owned())
+        };
+        let until = Instant::now() + Duration::from_secs(20);
+        let mut seen = std::collections::BTreeSet::new();
+        while seen.len() < machines && Instant::now() < until {
+            seen.extend(get());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        seen.into_iter().collect()
     }
 
     /// Waits until no host stands for an instance.
