@@ -4,11 +4,11 @@
 
 use super::resolve::{self, Tag};
 use super::scan::{MAX_DEPTH, Result, Scanner, Tok, Token, too_deep};
+use super::texts::Texts;
 use super::{ErrorKind, YamlError, hints};
 use crate::hash::HashMap;
 use crate::{Node, NodeKind, Pos, Value};
 use std::borrow::Cow;
-use std::sync::Arc;
 
 /// How many nodes the aliases of one text may add; a bomb multiplies, honest sharing does not.
 const ALIAS_BUDGET: usize = 500_000;
@@ -79,33 +79,6 @@ struct Composer<'a> {
     depth: usize,
     built: usize,
     texts: Texts,
-}
-
-/// Short texts that were made lately: a tree says `name`, `require` and `file` thousands of times.
-struct Texts([Option<Arc<str>>; 128]);
-
-impl Default for Texts {
-    fn default() -> Self {
-        Self([const { None }; 128])
-    }
-}
-
-impl Texts {
-    const LONGEST: usize = 32;
-
-    fn share(&mut self, text: &str) -> Arc<str> {
-        let bytes = text.as_bytes();
-        let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return "".into() };
-        if bytes.len() > Self::LONGEST {
-            return text.into();
-        }
-        let place = usize::from(*first) * 7 + usize::from(*last) * 31 + bytes.len();
-        let known = &mut self.0[place % 128];
-        match known {
-            Some(known) if **known == *text => known.clone(),
-            _ => known.insert(text.into()).clone(),
-        }
-    }
 }
 
 impl<'a> Composer<'a> {

@@ -10,6 +10,7 @@ mod hints;
 pub mod resolve;
 mod scalar;
 mod scan;
+mod texts;
 
 pub use emit::{EmitOptions, Flow, emit, emit_with};
 
