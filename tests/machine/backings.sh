@@ -6,18 +6,9 @@
 #
 #   tests/machine/backings.sh [CORPUS [MINION]]
 set -euo pipefail
-here=$(dirname "$(readlink -f "$0")")
-root=$(readlink -f "$here/../..")
-CORPUS=${1:-$root/target/debug/corpus}
-export CORPUS_MINION=${2:-$(dirname "$CORPUS")/corpus-minion} NO_COLOR=1
 export LAB_DIR=/run/corpus-backings LAB_NET=${LAB_NET:-10.81} LAB_TAG=cbk
-bases=${CLOUD_BASES:-/var/cache/corpus-bases}
-work=$(mktemp -d /var/tmp/corpus-backings-XXXXXX)
-
-lab() { bash "$root/tests/lab/lab.sh" "$@"; }
-corpus() { timeout 300 "$CORPUS" -c "$work/etc" "$@"; }
-say() { printf '%s\n' "backings: $*"; }
-die() { say "$*" >&2; exit 1; }
+who=backings
+. "$(dirname "$(readlink -f "$0")")/nodes.sh"
 loop=
 finish() {
     # What is frozen cannot be ended.
@@ -43,13 +34,8 @@ for node in 1 2; do
             mknod /dev/loop b $(('$(stat -c '0x%t' "$loop")')) $(('$(stat -c '0x%T' "$loop")')) && mount -t btrfs /dev/loop /var/lib/lxc
         else
             mount -t tmpfs -o size=2g,mode=755 lxc /var/lib/lxc
-        fi
-        mount -t tmpfs -o mode=755 cgroup /sys/fs/cgroup
-        for c in cpu cpuacct memory pids freezer devices blkio cpuset; do
-            mkdir -p /sys/fs/cgroup/$c && mount -t cgroup -o $c cgroup /sys/fs/cgroup/$c
-        done
-        mkdir -p /sys/fs/cgroup/systemd && mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd' ||
-        die "node $node cannot have containers"
+        fi' || die "node $node has no place for containers"
+    control_groups $node
 done
 mkdir -p "$work"/{etc/cloud.maps.d,salt,pillar}
 lab roster >"$work/etc/roster"

@@ -8,18 +8,9 @@
 #   tests/machine/clouds.sh [lxc|docker] [CORPUS [MINION]]
 set -euo pipefail
 case ${1:-} in lxc|docker) driver=$1; shift;; *) driver=lxc;; esac
-here=$(dirname "$(readlink -f "$0")")
-root=$(readlink -f "$here/../..")
-CORPUS=${1:-$root/target/debug/corpus}
-export CORPUS_MINION=${2:-$(dirname "$CORPUS")/corpus-minion} NO_COLOR=1
 export LAB_DIR=/run/corpus-clouds LAB_NET=${LAB_NET:-10.78} LAB_TAG=ccl
-bases=${CLOUD_BASES:-/var/cache/corpus-bases}
-work=$(mktemp -d /var/tmp/corpus-clouds-XXXXXX)
-
-lab() { bash "$root/tests/lab/lab.sh" "$@"; }
-corpus() { timeout 300 "$CORPUS" -c "$work/etc" "$@"; }
-say() { printf '%s\n' "clouds: $*"; }
-die() { say "$*" >&2; exit 1; }
+who=clouds
+. "$(dirname "$(readlink -f "$0")")/nodes.sh"
 ms() { date +%s%3N; }
 finish() { lab down >/dev/null 2>&1 || true; rm -rf "$work"; }
 trap finish EXIT
@@ -37,13 +28,8 @@ lab up 2 >/dev/null
 for node in 1 2; do
     lab exec $node sh -c '
         mkdir -p /var/lib/lxc /var/lib/docker && mount -t tmpfs -o size=2g,mode=755 lxc /var/lib/lxc
-        mount -t tmpfs -o size=2g,mode=711 docker /var/lib/docker
-        mount -t tmpfs -o mode=755 cgroup /sys/fs/cgroup
-        for c in cpu cpuacct memory pids freezer devices blkio cpuset; do
-            mkdir -p /sys/fs/cgroup/$c && mount -t cgroup -o $c cgroup /sys/fs/cgroup/$c
-        done
-        mkdir -p /sys/fs/cgroup/systemd && mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd' ||
-        die "node $node cannot have containers"
+        mount -t tmpfs -o size=2g,mode=711 docker /var/lib/docker' || die "node $node has no place for containers"
+    control_groups $node
 done
 
 case $driver in

@@ -133,11 +133,17 @@ impl Corpus {
 
     /// Returns where else pillar comes from. The first call begins what works in the background.
     pub fn sources(&self) -> &corpus_pillar::Sources {
-        self.sources.get_or_init(|| {
-            let mut sources = sources::of(&self.config, &self.decrypt);
-            sources.list.extend(self.extras.pillars.iter().cloned());
-            sources
-        })
+        self.sources.get_or_init(|| self.over_all(sources::of(&self.config, &self.decrypt)))
+    }
+
+    /// Returns the same and one source more, for a call that names it.
+    pub fn sources_with(&self, extra: &corpus_core::Value) -> corpus_pillar::Sources {
+        self.over_all(sources::with(&self.config, &self.decrypt, extra))
+    }
+
+    fn over_all(&self, mut sources: corpus_pillar::Sources) -> corpus_pillar::Sources {
+        sources.list.extend(self.extras.pillars.iter().cloned());
+        sources
     }
 
     /// Makes the same again with other directories on top of the base trees: states, pillar.

@@ -6,8 +6,8 @@ use crate::ledger::Ledger;
 use crate::store::Store;
 use corpus_core::{Diagnostic, Map, Value};
 use corpus_pillar::{Ask, Given, PillarSource, Sees};
+use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 /// Gives each machine of the ledger its part.
 pub struct CloudPillar {
@@ -15,8 +15,8 @@ pub struct CloudPillar {
     read: Mutex<Option<(Stamp, Arc<Records>)>>,
 }
 
-/// When ledger and book were last written; none was never.
-type Stamp = [Option<SystemTime>; 2];
+/// Which ledger and book these are: each is written whole, as another file.
+type Stamp = [Option<(u64, i64, i64)>; 2];
 
 struct Records {
     ledger: Ledger,
@@ -31,8 +31,11 @@ impl CloudPillar {
 
     /// Reads the records, again if they were written since.
     fn records(&self) -> Result<Option<Arc<Records>>, Diagnostic> {
-        let written = |name: &str| std::fs::metadata(self.store.path(name)).and_then(|meta| meta.modified()).ok();
-        let stamp = [written("ledger.json"), written("book.json")];
+        let which = |name: &str| {
+            let meta = std::fs::metadata(self.store.path(name)).ok()?;
+            Some((meta.ino(), meta.mtime(), meta.mtime_nsec()))
+        };
+        let stamp = [which("ledger.json"), which("book.json")];
         if stamp[0].is_none() {
             return Ok(None);
         }

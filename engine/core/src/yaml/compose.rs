@@ -454,10 +454,11 @@ impl<'a> Composer<'a> {
     }
 
     fn construct_seq(&mut self, id: u32, depth: usize) -> Result<NodeKind> {
-        let mut out = Vec::new();
-        while let Kind::Seq(items) = &self.raws[id as usize].kind {
-            out.reserve_exact(items.len() - out.len());
-            let Some(item) = items.get(out.len()).copied() else { break };
+        let Kind::Seq(items) = &self.raws[id as usize].kind else { return Ok(NodeKind::default()) };
+        let mut out = Vec::with_capacity(items.len());
+        while let Kind::Seq(items) = &self.raws[id as usize].kind
+            && let Some(item) = items.get(out.len()).copied()
+        {
             out.push(self.construct(item, depth + 1)?);
         }
         Ok(NodeKind::Seq(out))

@@ -106,7 +106,7 @@ fn ext(call: &Call, session: &Arc<Session>, data: &Arc<Data>) -> Result<Value, E
         )));
     }
     let over = call.kwargs.get("pillar").and_then(Value::as_map).cloned().unwrap_or_default();
-    let sources = crate::sources::with(&session.corpus.config, &session.corpus.decrypt, external);
+    let sources = session.corpus.sources_with(external);
     let result = session.compile(&bare(data), call.kwargs.str("pillarenv"), &over, &sources, false);
     lock(&session.warnings).extend(result.errors);
     Ok(Value::map(result.pillar))
