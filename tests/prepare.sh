@@ -29,6 +29,8 @@ command -v nsupdate >/dev/null || need+=(bind9-dnsutils)
 command -v curl >/dev/null || need+=(curl)
 command -v sqlite3 >/dev/null || need+=(sqlite3)
 command -v redis-server >/dev/null || need+=(redis-server)
+# Docker's tests run where there is a daemon, and pull from a registry then.
+! command -v dockerd >/dev/null || command -v docker-registry >/dev/null || need+=(docker-registry)
 [ ${#need[@]} = 0 ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "prepare: installing ${need[*]}"

@@ -52,6 +52,7 @@ fn redis(folder: &Path, port: u16) -> Option<Running> {
 fn keeps_what_redis_holds() {
     let tree = Tree::new();
     let (Some(_server), true) = (redis(tree.path(), 56379), is_root()) else {
+        assert!(!is_root(), "redis-server is missing; tests/prepare.sh installs it");
         println!("skipped: no Redis here, or not root");
         return;
     };
